@@ -1,0 +1,158 @@
+//! The cell: where commands run.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+
+/// A running cell. Dropping the last handle kills everything in it.
+#[async_trait]
+pub trait Cell: Send + Sync {
+    /// Starts a command. It runs until it ends, is killed, or the cell goes.
+    ///
+    /// # Errors
+    /// [`CellError::Spawn`] when the program could not be started (the text says why),
+    /// [`CellError::Gone`] when the cell has ended.
+    async fn spawn(&self, command: Command) -> Result<Process, CellError>;
+
+    /// Kills every process in the cell and waits until none is left.
+    ///
+    /// # Errors
+    /// [`CellError::Gone`] when the cell has ended.
+    async fn kill_all(&self) -> Result<(), CellError>;
+
+    /// Ends the cell: all its processes are killed and its mounts are gone when this returns.
+    async fn close(&self);
+}
+
+/// What to start in a cell.
+#[derive(Clone, Debug, Default)]
+pub struct Command {
+    /// Program and arguments. The program is looked up in the cell's `PATH`.
+    pub argv: Vec<String>,
+    /// Working directory; absolute, as seen inside. None means the work tree's root.
+    pub cwd: Option<String>,
+    /// Variables on top of the cell's own environment.
+    pub env: Vec<(String, String)>,
+    /// A terminal of this size instead of pipes; output is then one stream.
+    pub tty: Option<TtySize>,
+    /// Keeps standard input open for [`ProcessControl::write`]; else it is empty.
+    pub stdin: bool,
+    /// How much output to pass on. Beyond it the cell drops the middle and counts it.
+    pub output: OutputCap,
+}
+
+/// How many bytes of a command's output leave the cell: the first `head` and the last `tail`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputCap {
+    /// Bytes passed on as they come.
+    pub head: u64,
+    /// Bytes kept for the end once `head` is used up.
+    pub tail: u64,
+}
+
+impl Default for OutputCap {
+    /// 8 MiB as they come and the last 1 MiB.
+    fn default() -> Self {
+        Self {
+            head: 8 << 20,
+            tail: 1 << 20,
+        }
+    }
+}
+
+/// A terminal's size in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TtySize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters per line.
+    pub cols: u16,
+}
+
+/// A started command: what it says, and a handle to it. Dropping both does not kill it.
+pub struct Process {
+    /// Output and end, in order. [`ProcessEvent::Exited`] comes last and once.
+    pub events: BoxStream<'static, ProcessEvent>,
+    /// Acts on the command while it runs.
+    pub control: Box<dyn ProcessControl>,
+}
+
+/// What a command in a cell says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProcessEvent {
+    /// Bytes of standard output and standard error, merged in the order they were read.
+    Output(Bytes),
+    /// This many bytes were dropped here, because of [`OutputCap`].
+    Dropped(u64),
+    /// The command ended and its output is complete.
+    Exited(ExitStatus),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// It exited by itself with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// The cell ended first, and the command with it.
+    CellGone,
+}
+
+/// Acts on a command while it runs.
+#[async_trait]
+pub trait ProcessControl: Send + Sync {
+    /// Writes to its standard input or terminal. An empty write to a pipe closes it.
+    ///
+    /// # Errors
+    /// [`CellError::Gone`] when the command or the cell has ended.
+    async fn write(&self, bytes: Bytes) -> Result<(), CellError>;
+
+    /// Tells its terminal a new size. Without a terminal this does nothing.
+    ///
+    /// # Errors
+    /// [`CellError::Gone`] when the command or the cell has ended.
+    async fn resize(&self, size: TtySize) -> Result<(), CellError>;
+
+    /// Sends a signal to its whole process group.
+    ///
+    /// # Errors
+    /// [`CellError::Gone`] when the command or the cell has ended.
+    async fn signal(&self, signal: i32) -> Result<(), CellError>;
+}
+
+/// What can go wrong with a cell.
+#[derive(Debug, thiserror::Error)]
+pub enum CellError {
+    /// The machine lacks what isolation needs.
+    #[error("cannot make a cell: {reason}")]
+    Unavailable {
+        /// What is missing.
+        reason: String,
+        /// What to change, as a sentence for the user.
+        remedy: String,
+    },
+    /// A program could not be started.
+    #[error("cannot start {program:?}: {reason}")]
+    Spawn {
+        /// The program as given.
+        program: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The cell or the command has ended.
+    #[error("the cell has ended")]
+    Gone,
+    /// The cell's side broke the protocol.
+    #[error("the cell broke its protocol: {0}")]
+    Protocol(String),
+    /// The system refused something while the cell was made.
+    #[error("cannot make a cell: {step} failed")]
+    Setup {
+        /// Which step.
+        step: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
