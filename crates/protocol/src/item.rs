@@ -258,7 +258,9 @@ struct Probe<'a> {
 }
 
 fn kind_of(raw: &str) -> String {
-    serde_json::from_str::<Probe<'_>>(raw).map(|probe| probe.kind.into_owned()).unwrap_or_default()
+    serde_json::from_str::<Probe<'_>>(raw)
+        .map(|probe| probe.kind.into_owned())
+        .unwrap_or_default()
 }
 
 fn joined(parts: &serde_json::Value, field: &str, separator: &str) -> String {

@@ -90,6 +90,7 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
         /// What a record says.
         #[derive(Clone, Debug)]
+        #[allow(clippy::large_enum_variant, reason = "the large one heads a log, once")]
         pub enum Body {
             $($(#[$doc])* $variant($variant),)*
             /// A kind that this version does not know, kept as it is.

@@ -20,32 +20,48 @@ fn an_unknown_kind_is_kept_as_it_is() {
 #[test]
 fn unknown_fields_are_skipped() {
     let bodies = [
-        ("warning", json!({"code": "c", "message": "m", "new": {"deep": []}})),
+        (
+            "warning",
+            json!({"code": "c", "message": "m", "new": {"deep": []}}),
+        ),
         ("step.started", json!({"step": 1, "new": null})),
-        ("turn.ended", json!({
-            "turn": 1,
-            "outcome": {"kind": "completed", "answer": "a", "new": 1},
-            "usage": {"input_tokens": 1, "output_tokens": 2, "new": 3},
-        })),
-        ("tool.finished", json!({
-            "call_id": "c", "status": "ok", "item": {"type": "x"},
-            "effect": {"kind": "none", "new": 1}, "new": 1,
-        })),
+        (
+            "turn.ended",
+            json!({
+                "turn": 1,
+                "outcome": {"kind": "completed", "answer": "a", "new": 1},
+                "usage": {"input_tokens": 1, "output_tokens": 2, "new": 3},
+            }),
+        ),
+        (
+            "tool.finished",
+            json!({
+                "call_id": "c", "status": "ok", "item": {"type": "x"},
+                "effect": {"kind": "none", "new": 1}, "new": 1,
+            }),
+        ),
     ];
     for (kind, body) in bodies {
         let record = Record::from_line(&line(kind, body)).unwrap();
         assert!(!matches!(record.body, Body::Unknown { .. }));
         assert!(!record.to_line().contains("new"));
     }
-    let line = r#"{"v":1,"seq":5,"at":0,"new":1,"kind":"warning","body":{"code":"c","message":"m"}}"#;
-    let warning = Warning { code: "c".into(), message: "m".into() };
+    let line =
+        r#"{"v":1,"seq":5,"at":0,"new":1,"kind":"warning","body":{"code":"c","message":"m"}}"#;
+    let warning = Warning {
+        code: "c".into(),
+        message: "m".into(),
+    };
     assert_eq!(Record::from_line(line).unwrap().body, warning.into());
 }
 
 #[test]
 fn fields_with_defaults_may_be_missing() {
     let bodies = [
-        ("step.finished", json!({"finish": {"reason": "complete", "response_id": "r", "usage": null}})),
+        (
+            "step.finished",
+            json!({"finish": {"reason": "complete", "response_id": "r", "usage": null}}),
+        ),
         ("context.compacted", json!({"items": []})),
         ("compaction.failed", json!({"reason": "r"})),
         ("settings.changed", json!({})),
@@ -59,17 +75,39 @@ fn fields_with_defaults_may_be_missing() {
 #[test]
 fn a_newer_version_and_a_misfit_are_errors() {
     let newer = r#"{"v":2,"seq":0,"at":0,"kind":"warning","body":{"code":"c","message":"m"}}"#;
-    assert!(matches!(Record::from_line(newer), Err(RecordError::Version(2))));
-    for bad in ["", "{}", "[]", "null", &line("warning", json!({"code": 1})), r#"{"v":1"#] {
-        assert!(matches!(Record::from_line(bad), Err(RecordError::Json(_))), "{bad}");
+    assert!(matches!(
+        Record::from_line(newer),
+        Err(RecordError::Version(2))
+    ));
+    for bad in [
+        "",
+        "{}",
+        "[]",
+        "null",
+        &line("warning", json!({"code": 1})),
+        r#"{"v":1"#,
+    ] {
+        assert!(
+            matches!(Record::from_line(bad), Err(RecordError::Json(_))),
+            "{bad}"
+        );
     }
 }
 
 #[test]
 fn depth_does_not_matter() {
-    let deep = format!(r#"{{"type":"function_call","x":{}{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
+    let deep = format!(
+        r#"{{"type":"function_call","x":{}{}}}"#,
+        "[".repeat(50_000),
+        "]".repeat(50_000)
+    );
     let item = Item::parse(&deep).unwrap();
-    assert_eq!(item.view(), View::Other { kind: "function_call".into() });
+    assert_eq!(
+        item.view(),
+        View::Other {
+            kind: "function_call".into()
+        }
+    );
 }
 
 #[test]
@@ -80,7 +118,12 @@ fn a_cut_call_is_no_call() {
         Item::from_value(&json).unwrap().view()
     };
     assert!(matches!(call("completed"), View::Call(_)));
-    assert_eq!(call("incomplete"), View::Other { kind: "custom_tool_call".into() });
+    assert_eq!(
+        call("incomplete"),
+        View::Other {
+            kind: "custom_tool_call".into()
+        }
+    );
 }
 
 proptest! {

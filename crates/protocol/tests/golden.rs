@@ -3,6 +3,8 @@
 //!
 //! A kind without a file gets one with `RECTO_WRITE_GOLDEN=1`; a file that exists is not touched.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,7 +46,11 @@ fn profile() -> Profile {
         images: false,
         reasoning: true,
         compaction: CompactionWay::Provider,
-        prices: Some(Prices { input: 1.25, cached_input: 0.125, output: 10.0 }),
+        prices: Some(Prices {
+            input: 1.25,
+            cached_input: 0.125,
+            output: 10.0,
+        }),
     }
 }
 
@@ -57,7 +63,12 @@ fn policy() -> Policy {
 }
 
 fn budget() -> Budget {
-    Budget { steps: Some(30), cost: Some(Micros(1_000_000)), tokens: Some(9), seconds: Some(600) }
+    Budget {
+        steps: Some(30),
+        cost: Some(Micros(1_000_000)),
+        tokens: Some(9),
+        seconds: Some(600),
+    }
 }
 
 fn least_settings() -> Settings {
@@ -97,29 +108,63 @@ fn full_settings() -> Settings {
 }
 
 fn error(kind: ErrorKind) -> ModelError {
-    ModelError { kind, message: "it broke".into(), status: None, code: None, retry_after: None }
+    ModelError {
+        kind,
+        message: "it broke".into(),
+        status: None,
+        code: None,
+        retry_after: None,
+    }
 }
 
 fn failed(kind: ErrorKind) -> StepFailed {
-    StepFailed { error: error(kind), retry_in: None }
+    StepFailed {
+        error: error(kind),
+        retry_in: None,
+    }
 }
 
 fn finished(reason: FinishReason) -> StepFinished {
-    let finish = Finish { reason, response_id: "resp_1".into(), usage: None, end_turn: None };
-    StepFinished { finish, cost: None, duration_ms: 0, first_event_ms: 0 }
+    let finish = Finish {
+        reason,
+        response_id: "resp_1".into(),
+        usage: None,
+        end_turn: None,
+    };
+    StepFinished {
+        finish,
+        cost: None,
+        duration_ms: 0,
+        first_event_ms: 0,
+    }
 }
 
 fn tool(status: ToolStatus, effect: Effect) -> ToolFinished {
     let output = item(r#"{"type":"function_call_output","call_id":"call_1","output":"ok"}"#);
-    ToolFinished { call_id: "call_1".into(), status, item: output, effect, duration_ms: 12 }
+    ToolFinished {
+        call_id: "call_1".into(),
+        status,
+        item: output,
+        effect,
+        duration_ms: 12,
+    }
 }
 
 fn ended(outcome: Outcome) -> TurnEnded {
-    TurnEnded { turn: 1, outcome, usage: usage(), cost: Some(Micros(5)), duration_ms: 1234 }
+    TurnEnded {
+        turn: 1,
+        outcome,
+        usage: usage(),
+        cost: Some(Micros(5)),
+        duration_ms: 1234,
+    }
 }
 
 fn plan() -> Plan {
-    let step = |step: &str, status| PlanStep { step: step.into(), status };
+    let step = |step: &str, status| PlanStep {
+        step: step.into(),
+        status,
+    };
     Plan {
         explanation: Some("why".into()),
         steps: vec![
@@ -144,9 +189,20 @@ fn expected() -> Vec<Body> {
         ..error(ErrorKind::RateLimit)
     };
     let mut bodies: Vec<Body> = vec![
-        SessionStarted { settings: least_settings() }.into(),
-        SessionStarted { settings: full_settings() }.into(),
-        ContextAdded { about: "environment".into(), items: vec![hello()], sources: vec![] }.into(),
+        SessionStarted {
+            settings: least_settings(),
+        }
+        .into(),
+        SessionStarted {
+            settings: full_settings(),
+        }
+        .into(),
+        ContextAdded {
+            about: "environment".into(),
+            items: vec![hello()],
+            sources: vec![],
+        }
+        .into(),
         ContextAdded {
             about: "agents_md".into(),
             items: vec![hello(), hello()],
@@ -166,15 +222,28 @@ fn expected() -> Vec<Body> {
             reasoning: Some("{}".into()),
         }
         .into(),
-        TurnStarted { turn: 1, items: vec![hello()], output_schema: None }.into(),
+        TurnStarted {
+            turn: 1,
+            items: vec![hello()],
+            output_schema: None,
+        }
+        .into(),
         TurnStarted {
             turn: 2,
             items: vec![],
             output_schema: Some(r#"{"type":"object"}"#.into()),
         }
         .into(),
-        MessageAdded { items: vec![hello()], delivery: Delivery::Steer }.into(),
-        MessageAdded { items: vec![hello()], delivery: Delivery::Queue }.into(),
+        MessageAdded {
+            items: vec![hello()],
+            delivery: Delivery::Steer,
+        }
+        .into(),
+        MessageAdded {
+            items: vec![hello()],
+            delivery: Delivery::Queue,
+        }
+        .into(),
         StepStarted { step: 3 }.into(),
     ];
     let items = [
@@ -208,7 +277,11 @@ fn expected() -> Vec<Body> {
     ];
     bodies.extend(reasons.map(|reason| finished(reason).into()));
     bodies.push(
-        StepFailed { error: model_error, retry_in: Some(Duration::from_millis(1650)) }.into(),
+        StepFailed {
+            error: model_error,
+            retry_in: Some(Duration::from_millis(1650)),
+        }
+        .into(),
     );
     let kinds = [
         ErrorKind::Connection,
@@ -259,12 +332,28 @@ fn expected() -> Vec<Body> {
         )
         .into(),
         tool(ToolStatus::Ok, Effect::Plan { plan: plan() }).into(),
-        tool(ToolStatus::Ok, Effect::Image { path: "i.png".into() }).into(),
+        tool(
+            ToolStatus::Ok,
+            Effect::Image {
+                path: "i.png".into(),
+            },
+        )
+        .into(),
         tool(ToolStatus::Rejected, Effect::None).into(),
         tool(ToolStatus::Interrupted, Effect::None).into(),
         tool(ToolStatus::Lost, Effect::None).into(),
-        Compacted { items: vec![hello()], usage: usage(), cost: Some(Micros(9)) }.into(),
-        CompactionFailed { reason: "empty".into(), usage: usage(), cost: None }.into(),
+        Compacted {
+            items: vec![hello()],
+            usage: usage(),
+            cost: Some(Micros(9)),
+        }
+        .into(),
+        CompactionFailed {
+            reason: "empty".into(),
+            usage: usage(),
+            cost: None,
+        }
+        .into(),
         CheckFinished {
             command: "make test".into(),
             exit_code: Some(0),
@@ -281,29 +370,71 @@ fn expected() -> Vec<Body> {
             duration_ms: 0,
         }
         .into(),
-        AnswerRejected { reason: "schema".into(), message: "no".into(), last: false }.into(),
-        AnswerRejected { reason: "schema".into(), message: "no".into(), last: true }.into(),
-        DriverAttached { program_version: "0.1.0".into(), torn_bytes: 12 }.into(),
-        InterruptRequested { by: "SIGINT".into(), limit: None }.into(),
-        InterruptRequested { by: "budget".into(), limit: Some("600 seconds".into()) }.into(),
-        ended(Outcome::Completed { answer: "Done.".into() }).into(),
-        ended(Outcome::Failed { reason: "model".into(), message: "it broke".into() }).into(),
+        AnswerRejected {
+            reason: "schema".into(),
+            message: "no".into(),
+            last: false,
+        }
+        .into(),
+        AnswerRejected {
+            reason: "schema".into(),
+            message: "no".into(),
+            last: true,
+        }
+        .into(),
+        DriverAttached {
+            program_version: "0.1.0".into(),
+            torn_bytes: 12,
+        }
+        .into(),
+        InterruptRequested {
+            by: "SIGINT".into(),
+            limit: None,
+        }
+        .into(),
+        InterruptRequested {
+            by: "budget".into(),
+            limit: Some("600 seconds".into()),
+        }
+        .into(),
+        ended(Outcome::Completed {
+            answer: "Done.".into(),
+        })
+        .into(),
+        ended(Outcome::Failed {
+            reason: "model".into(),
+            message: "it broke".into(),
+        })
+        .into(),
         ended(Outcome::Interrupted { by: "user".into() }).into(),
-        ended(Outcome::BudgetReached { limit: "30 steps".into() }).into(),
-        Warning { code: "w".into(), message: "Careful.".into() }.into(),
+        ended(Outcome::BudgetReached {
+            limit: "30 steps".into(),
+        })
+        .into(),
+        Warning {
+            code: "w".into(),
+            message: "Careful.".into(),
+        }
+        .into(),
     ]);
     bodies
 }
 
 fn directory() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "v1"].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "v1"]
+        .iter()
+        .collect()
 }
 
 #[test]
 fn every_kind_has_golden_lines_that_read_as_ever() {
     let records: Vec<Record> = (1_u32..)
         .zip(expected())
-        .map(|(n, body)| Record { seq: n.into(), at: 1_763_633_000_000 + i64::from(n), body })
+        .map(|(n, body)| Record {
+            seq: n.into(),
+            at: 1_763_633_000_000 + i64::from(n),
+            body,
+        })
         .collect();
     for &kind in Body::KINDS {
         let records: Vec<&Record> = records.iter().filter(|r| r.body.kind() == kind).collect();
@@ -318,7 +449,10 @@ fn every_kind_has_golden_lines_that_read_as_ever() {
         for (line, expected) in text.lines().zip(records) {
             let read = Record::from_line(line).unwrap_or_else(|e| panic!("{e:?}: {line}"));
             assert_eq!(read.body, expected.body);
-            assert_eq!(read.at - 1_763_633_000_000, i64::try_from(read.seq).unwrap());
+            assert_eq!(
+                read.at - 1_763_633_000_000,
+                i64::try_from(read.seq).unwrap()
+            );
             assert_eq!(read.to_line(), line);
         }
     }

@@ -46,11 +46,17 @@ fn schema() -> Value {
 
 #[test]
 fn the_schema_is_up_to_date() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/records.json");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/schema/records.json"
+    );
     let schema = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
     if std::env::var_os("RECTO_WRITE_SCHEMA").is_some() {
         std::fs::write(path, &schema).unwrap();
     }
     let checked_in = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{e}: {path}"));
-    assert!(checked_in == schema, "docs/schema/records.json is out of date: RECTO_WRITE_SCHEMA=1");
+    assert!(
+        checked_in == schema,
+        "docs/schema/records.json is out of date: RECTO_WRITE_SCHEMA=1"
+    );
 }

@@ -1,0 +1,102 @@
+//! From a started process to a cell: who is PID 1, and is it ready?
+
+use std::io;
+
+use std::process::Child;
+
+use recto_protocol::ports::cell::CellError;
+use rustix::process::{Pid, PidfdFlags};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+
+use super::launcher::{Birth, setup};
+use super::remedy;
+use super::remote::Remote;
+use super::sweeper::Stubs;
+use super::undertaker::Init;
+use crate::wire::{self, Decoder, Event, Isolation};
+
+/// Waits until the cell says that it is ready.
+pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
+    let Birth { stream, child, isolation, stubs } = birth;
+    let mut greeting = Greeting { child: Some(child), init: None, stubs: Some(stubs) };
+    let result = listen(stream, isolation, &mut greeting).await;
+    let (stream, decoder) = result?;
+    let init = greeting.init.take().ok_or_else(|| protocol("a cell without a process id"))?;
+    Ok(Remote::new(stream, decoder, init))
+}
+
+/// What was started so far; dropped on failure and on cancellation, it ends it.
+struct Greeting {
+    child: Option<Child>,
+    init: Option<Init>,
+    /// Given to PID 1's keeper once there is one; dropped after the processes otherwise.
+    stubs: Option<Stubs>,
+}
+
+impl Drop for Greeting {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // The launcher ends by itself within moments; killing it makes that sure.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+async fn listen(
+    stream: std::os::unix::net::UnixStream,
+    isolation: Isolation,
+    greeting: &mut Greeting,
+) -> Result<(UnixStream, Decoder), CellError> {
+    let make = || {
+        stream.set_nonblocking(true)?;
+        UnixStream::from_std(stream)
+    };
+    let mut stream = make().map_err(|error| setup("watch the stream", error))?;
+    let mut decoder = Decoder::new(wire::MAX_EVENT);
+    loop {
+        while let Some(frame) = decoder.next().map_err(|e| protocol(&e.to_string()))? {
+            match Event::read(&frame).map_err(|e| protocol(&e.to_string()))? {
+                Event::Launched(launched) => adopt(launched.pid, isolation, greeting)?,
+                Event::Hello(hello) if hello.version == wire::VERSION => {
+                    if let Some(mut launcher) = greeting.child.take() {
+                        // It exited when it had forked PID 1, long before PID 1 was ready.
+                        let _ = launcher.wait();
+                    }
+                    return Ok((stream, decoder));
+                }
+                Event::SetupError(error) => return Err(remedy::explain(&error, isolation)),
+                _ => return Err(protocol("an event before the greeting")),
+            }
+        }
+        let read = stream.read_buf(decoder.buffer()).await;
+        if read.map_err(|error| setup("hear from the cell", error))? == 0 {
+            let end = io::Error::from(io::ErrorKind::UnexpectedEof);
+            return Err(setup("hear from the cell", end));
+        }
+    }
+}
+
+/// Takes PID 1 as ours. It is our unreaped child, so its number is still its own.
+fn adopt(pid: i32, isolation: Isolation, greeting: &mut Greeting) -> Result<(), CellError> {
+    let known = greeting.child.as_ref().map(Child::id);
+    let direct = isolation == Isolation::Direct;
+    if greeting.init.is_some() || (direct && known != u32::try_from(pid).ok()) {
+        return Err(protocol("a second process id"));
+    }
+    let pid = Pid::from_raw(pid).ok_or_else(|| protocol("no process id"))?;
+    let fd = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        .map_err(|error| setup("watch the cell's init", error.into()))?;
+    if direct {
+        // From here on it is reaped through its descriptor.
+        greeting.child = None;
+    }
+    greeting.init = Some(Init::new(fd, direct, greeting.stubs.take().unwrap_or_default()));
+    Ok(())
+}
+
+fn protocol(what: &str) -> CellError {
+    CellError::Protocol(what.to_owned())
+}
+

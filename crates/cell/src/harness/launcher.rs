@@ -1,0 +1,112 @@
+//! The thread that starts every cell of this process.
+//!
+//! PID 1 of a cell dies with the *thread* that is its parent (`PR_SET_PDEATHSIG`), so that thread
+//! must live as long as the process: a runtime's worker or blocking thread would not.
+
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{OnceLock, mpsc};
+
+use recto_protocol::ports::cell::CellError;
+use tokio::sync::oneshot;
+
+use super::sweeper::Stubs;
+use crate::plan::{Plan, plan};
+use crate::seccomp;
+use crate::spec::CellSpec;
+use crate::wire::{self, Isolation, Request};
+
+/// A cell that has its orders and is building itself.
+pub(super) struct Birth {
+    pub(super) stream: UnixStream,
+    /// The launcher process; without isolation, the cell itself.
+    pub(super) child: Child,
+    pub(super) isolation: Isolation,
+    /// Mount points that live as long as the cell.
+    pub(super) stubs: Stubs,
+}
+
+struct Job {
+    spec: CellSpec,
+    reply: oneshot::Sender<Result<Birth, CellError>>,
+}
+
+/// Starts a cell and gives it its orders.
+pub(super) async fn start(spec: CellSpec) -> Result<Birth, CellError> {
+    static THREAD: OnceLock<Option<mpsc::Sender<Job>>> = OnceLock::new();
+    let jobs = THREAD.get_or_init(|| {
+        let (jobs, work) = mpsc::channel::<Job>();
+        // Lives as long as the process, see above; it owns nothing that would need an end.
+        let thread = std::thread::Builder::new().name("recto-cells".into()).spawn(move || {
+            for job in work {
+                // A caller that no longer waits: the stream closes and the cell ends.
+                let _ = job.reply.send(give_birth(&job.spec));
+            }
+        });
+        thread.ok().map(|_| jobs)
+    });
+    let (reply, answer) = oneshot::channel();
+    let sent = jobs.as_ref().map(|jobs| jobs.send(Job { spec, reply }));
+    let lost = || setup("reach the launching thread", io::ErrorKind::BrokenPipe.into());
+    sent.and_then(Result::ok).ok_or_else(lost)?;
+    answer.await.map_err(|_| lost())?
+}
+
+fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
+    let Plan { setup: mut orders, stubs: paths, owner } = plan(spec)?;
+    let filter = if orders.isolation == Isolation::Direct {
+        bytes::Bytes::new()
+    } else {
+        seccomp::program()?
+    };
+    orders.parent = std::process::id() as i32;
+    let isolation = orders.isolation;
+    let (mut stream, inside) =
+        UnixStream::pair().map_err(|error| setup("make a socket pair", error))?;
+    let (alive, living) = io::pipe().map_err(|error| setup("make a pipe", error))?;
+    let child = spawn(spec, isolation, inside.into(), living.into())
+        .map_err(|error| setup("start cell-init", error))?;
+    // Meanwhile the new process loads. It waits for its orders, so the stubs come in time.
+    let mut stubs = Stubs::default();
+    if !paths.is_empty() {
+        stubs = Stubs::announce(&spec.exe, &paths, alive.into());
+        for path in paths {
+            if stubs.make(&path, owner).is_err() {
+                // What the harness can't make, the cell can't either.
+                orders.mounts.retain(|mount| mount.at != path);
+            }
+        }
+    }
+    let mut bytes = Vec::new();
+    Request::Hello(wire::Hello { version: wire::VERSION }).put(&mut bytes, 0);
+    Request::Setup(Box::new(orders)).put(&mut bytes, 0);
+    Request::Filter(filter).put(&mut bytes, 0);
+    stream.write_all(&bytes).map_err(|error| setup("send the orders", error))?;
+    Ok(Birth { stream, child, isolation, stubs })
+}
+
+/// The same binary again, with no environment and nothing but the stream and a pipe's write end,
+/// whose closing tells that the cell's processes are gone.
+fn spawn(
+    spec: &CellSpec,
+    isolation: Isolation,
+    stream: OwnedFd,
+    living: OwnedFd,
+) -> io::Result<Child> {
+    let mode = if isolation == Isolation::Direct { "direct" } else { "cell" };
+    Command::new(&spec.exe)
+        .arg0("recto")
+        .args(["cell-init", mode, &std::process::id().to_string()])
+        .env_clear()
+        .stdin(Stdio::from(stream))
+        .stdout(Stdio::from(living))
+        .stderr(Stdio::null())
+        .spawn()
+}
+
+pub(super) fn setup(step: &str, source: io::Error) -> CellError {
+    CellError::Setup { step: step.to_owned(), source }
+}

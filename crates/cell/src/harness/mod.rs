@@ -1,0 +1,28 @@
+//! The outside: making cells and speaking the protocol with them.
+
+mod handshake;
+mod launcher;
+mod process;
+mod remedy;
+mod remote;
+mod sweeper;
+mod undertaker;
+
+use std::sync::Arc;
+
+use recto_protocol::ports::cell::{Cell, CellError};
+
+use crate::spec::CellSpec;
+
+/// Makes a cell. It is ready for commands when this returns.
+///
+/// `danger-full-access` makes one without isolation: the same protocol with plain processes.
+///
+/// # Errors
+/// [`CellError::Unavailable`] when this machine lacks what isolation needs (nothing is ever run
+/// with less), [`CellError::Setup`] when a step failed for another reason.
+pub async fn launch(spec: CellSpec) -> Result<Arc<dyn Cell>, CellError> {
+    let birth = launcher::start(spec).await?;
+    let remote = handshake::greet(birth).await?;
+    Ok(Arc::new(remote))
+}

@@ -1,0 +1,136 @@
+//! One command as the harness sees it: what arrives for it, and how it is acted on.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_core::stream::BoxStream;
+use recto_protocol::ports::cell::{CellError, ProcessControl, ProcessEvent, TtySize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::remote::Shared;
+use crate::wire::{Request, Resize, Signal, SpawnError};
+
+/// Bytes of input per request; one is under way at a time.
+const PIECE: usize = 64 << 10;
+
+/// What arrives for a command. The output cap is held here too: the cell's side is not trusted.
+pub(super) struct Incoming {
+    events: mpsc::UnboundedSender<ProcessEvent>,
+    started: Option<oneshot::Sender<Result<(), SpawnError>>>,
+    taken: VecDeque<oneshot::Sender<bool>>,
+    /// Output bytes that may still come: they wait in memory until they are read.
+    left: u64,
+    /// Where the next output must begin.
+    offset: u64,
+}
+
+impl Incoming {
+    pub(super) fn new(
+        events: mpsc::UnboundedSender<ProcessEvent>,
+        started: oneshot::Sender<Result<(), SpawnError>>,
+        limit: u64,
+    ) -> Self {
+        Self { events, started: Some(started), taken: VecDeque::new(), left: limit, offset: 0 }
+    }
+
+    /// Answers the spawn. False when nobody waits for it any more.
+    pub(super) fn started(&mut self, result: Result<(), SpawnError>) -> Result<bool, String> {
+        let started = self.started.take().ok_or("a second start")?;
+        Ok(started.send(result).is_ok())
+    }
+
+    pub(super) fn output(&mut self, offset: u64, bytes: Bytes) -> Result<(), String> {
+        let len = bytes.len() as u64;
+        if self.started.is_some() || offset != self.offset || len > self.left || len == 0 {
+            return Err("output out of order or beyond its cap".into());
+        }
+        self.offset += len;
+        self.left -= len;
+        self.tell(ProcessEvent::Output(bytes));
+        Ok(())
+    }
+
+    pub(super) fn dropped(&mut self, bytes: u64) -> Result<(), String> {
+        self.offset = self.offset.checked_add(bytes).ok_or("an impossible offset")?;
+        self.tell(ProcessEvent::Dropped(bytes));
+        Ok(())
+    }
+
+    pub(super) fn acknowledge(&mut self, taken: oneshot::Sender<bool>) {
+        self.taken.push_back(taken);
+    }
+
+    pub(super) fn taken(&mut self, ok: bool) -> Result<(), String> {
+        let waiting = self.taken.pop_front().ok_or("an answer to no input")?;
+        // The writer may have given up waiting.
+        let _ = waiting.send(ok);
+        Ok(())
+    }
+
+    /// Passes an event on; a reader that has gone away misses nothing it wants.
+    pub(super) fn tell(&self, event: ProcessEvent) {
+        let _ = self.events.send(event);
+    }
+}
+
+/// Acts on a command.
+pub(super) struct Control {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: u32,
+}
+
+impl Control {
+    fn act(&self, request: &Request) -> Result<(), CellError> {
+        if !self.shared.is_live(self.id) {
+            return Err(CellError::Gone);
+        }
+        self.shared.send(self.id, request)
+    }
+}
+
+#[async_trait]
+impl ProcessControl for Control {
+    async fn write(&self, mut bytes: Bytes) -> Result<(), CellError> {
+        if bytes.is_empty() {
+            return self.act(&Request::CloseInput);
+        }
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            let taken = self.shared.input(self.id, piece)?;
+            if !taken.await.unwrap_or(false) {
+                return Err(CellError::Gone);
+            }
+        }
+        Ok(())
+    }
+
+    async fn resize(&self, size: TtySize) -> Result<(), CellError> {
+        self.act(&Request::Resize(Resize { rows: size.rows, cols: size.cols }))
+    }
+
+    async fn signal(&self, signal: i32) -> Result<(), CellError> {
+        self.act(&Request::Signal(Signal { signal }))
+    }
+}
+
+/// The receiving end as a stream.
+pub(super) fn events(
+    receiver: mpsc::UnboundedReceiver<ProcessEvent>,
+) -> BoxStream<'static, ProcessEvent> {
+    struct Events(mpsc::UnboundedReceiver<ProcessEvent>);
+    impl Stream for Events {
+        type Item = ProcessEvent;
+        fn poll_next(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<ProcessEvent>> {
+            self.0.poll_recv(context)
+        }
+    }
+    Box::pin(Events(receiver))
+}

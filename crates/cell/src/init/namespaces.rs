@@ -1,0 +1,136 @@
+//! Namespaces: making them, mapping ids, the user that root becomes, loopback.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::{Failed, Step, check};
+use crate::wire::{IdMap, Isolation, MountKind, Setup};
+
+/// User namespaces that carry a mount's id mapping.
+pub(super) type IdMaps = BTreeMap<IdMap, OwnedFd>;
+
+/// One mapping for each owner that the set-up's mounts name.
+pub(super) fn idmaps(setup: &Setup) -> Result<IdMaps, Failed> {
+    let mut maps = IdMaps::new();
+    for mount in &setup.mounts {
+        if let MountKind::Bind { idmap: Some(owner), .. } = mount.kind
+            && !maps.contains_key(&owner)
+        {
+            maps.insert(owner, idmap(owner, setup.uid, setup.gid).step("make an id mapping")?);
+        }
+    }
+    Ok(maps)
+}
+
+/// A user namespace in which the owner on disk is the cell's user. Only its descriptor is kept;
+/// the process it needs lives for this function.
+fn idmap(owner: IdMap, uid: u32, gid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, and the child
+    // only waits to be killed.
+    let pid = check(unsafe {
+        libc::syscall(libc::SYS_clone, libc::CLONE_NEWUSER | libc::SIGCHLD, 0, 0, 0, 0)
+    })?;
+    if pid == 0 {
+        // SAFETY: prctl and pause take no pointers; the parent's death kills the child.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        loop {
+            // SAFETY: see above.
+            unsafe { libc::pause() };
+        }
+    }
+    let fd = std::fs::write(format!("/proc/{pid}/uid_map"), format!("{} {uid} 1\n", owner.uid))
+        .and_then(|()| {
+            std::fs::write(format!("/proc/{pid}/gid_map"), format!("{} {gid} 1\n", owner.gid))
+        })
+        .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
+    // SAFETY: `pid` is our unreaped child; kill and waitpid take no other pointers.
+    unsafe {
+        libc::kill(pid as i32, libc::SIGKILL);
+        libc::waitpid(pid as i32, std::ptr::null_mut(), 0);
+    }
+    fd.map(OwnedFd::from)
+}
+
+/// Leaves the host's namespaces. As an ordinary user, ids are mapped to themselves.
+pub(super) fn unshare(setup: &Setup) -> Result<(), Failed> {
+    let mut flags = libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP;
+    if !setup.network_open {
+        flags |= libc::CLONE_NEWNET;
+    }
+    if setup.isolation == Isolation::User {
+        new_user_namespace(setup, flags)?;
+        // Nothing inside may make another one. The filter says so too.
+        let _ = std::fs::write("/proc/sys/user/max_user_namespaces", "0");
+    } else {
+        // SAFETY: takes flags only; this process has one thread.
+        check(unsafe { libc::unshare(flags) }.into()).step("unshare namespaces")?;
+    }
+    hostname()
+}
+
+fn new_user_namespace(setup: &Setup, flags: libc::c_int) -> Result<(), Failed> {
+    // SAFETY: takes flags only; this process has one thread.
+    check(unsafe { libc::unshare(flags | libc::CLONE_NEWUSER) }.into())
+        .step("unshare the user namespace")?;
+    let (uid, gid) = (setup.uid, setup.gid);
+    std::fs::write("/proc/self/setgroups", "deny").step("deny setgroups")?;
+    std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1\n")).step("map the user")?;
+    std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1\n")).step("map the group")
+}
+
+fn hostname() -> Result<(), Failed> {
+    rustix::system::sethostname(b"cell").step("set the host name")
+}
+
+/// Forks PID 1 of the new pid namespace as a child of *our parent*, the harness. None is PID 1.
+pub(super) fn fork_sibling() -> Result<Option<i32>, Failed> {
+    // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, so the copy is
+    // whole. The only thing glibc's own fork adds is its at-fork handlers; nothing here has any.
+    let pid = check(unsafe {
+        libc::syscall(libc::SYS_clone, libc::CLONE_PARENT | libc::SIGCHLD, 0, 0, 0, 0)
+    })
+    .step("fork the cell's init")?;
+    Ok(i32::try_from(pid).ok().filter(|pid| *pid != 0))
+}
+
+/// Root's last privileged act: become the cell's user, then enter a user namespace as it, so that
+/// limits are counted per cell.
+pub(super) fn become_cell_user(setup: &Setup) -> Result<(), Failed> {
+    let (uid, gid) = (setup.uid, setup.gid);
+    // SAFETY: these take numbers (and an empty list); this process has one thread.
+    unsafe {
+        check(libc::setgroups(0, std::ptr::null()).into()).step("drop groups")?;
+        check(libc::setresgid(gid, gid, gid).into()).step("become the cell's group")?;
+        check(libc::setresuid(uid, uid, uid).into()).step("become the cell's user")?;
+    }
+    // The change of user made /proc/self root's; the mappings below are written there.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
+        .step("own /proc/self")?;
+    new_user_namespace(setup, 0)
+}
+
+/// Sets the interface flags of `lo`; the kernel adds 127.0.0.1 and ::1 by itself.
+pub(super) fn loopback_up() -> io::Result<()> {
+    // SAFETY: socket takes numbers only.
+    let fd = check(
+        unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into(),
+    )?;
+    // SAFETY: the descriptor was just opened and is owned by nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    // SAFETY: an all-zero ifreq is valid: numbers and a NUL-filled name.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq, which lives until the call returns.
+    let set = unsafe {
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, std::ptr::from_ref(&request))
+    };
+    check(set.into()).map(drop)
+}

@@ -1,0 +1,150 @@
+//! Giving up: descriptors, keyring, limits, capabilities, system calls.
+
+use rustix::process::{Resource, Rlimit, Signal};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+
+use super::{Failed, Step, check};
+use crate::wire::Limits;
+
+/// Closes everything but the stream (0), the liveness pipe (1) and the null device (2).
+pub(super) fn close_inherited() -> Result<(), Failed> {
+    // SAFETY: nothing in this fresh process owns a descriptor above 2.
+    check(unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) })
+        .map(drop)
+        .step("close inherited descriptors")
+}
+
+/// Dies when the harness' launching thread dies. A harness that is dead already is noticed by
+/// `parent`, or (in a new pid namespace, where no parent is visible) by the end of the stream.
+pub(super) fn die_with_parent(parent: Option<i32>) -> Result<(), Failed> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .step("ask for the parent's death signal")?;
+    match parent {
+        Some(pid) if rustix::process::getppid().map(|p| p.as_raw_nonzero().get()) != Some(pid) => {
+            Err(Failed { step: "find the harness alive".into(), errno: libc::ESRCH })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn no_core_dumps() -> Result<(), Failed> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none).step("forbid core dumps")
+}
+
+/// A session keyring of the cell's own; kernels without keyrings have none to leak.
+pub(super) fn new_session_keyring() -> Result<(), Failed> {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: the operation takes a null name for an anonymous keyring.
+    let joined = check(unsafe {
+        libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>())
+    });
+    match joined {
+        Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {
+            Err(error).step("join a new session keyring")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bounds what the cell's processes may take. Counted per user namespace, so per cell.
+pub(super) fn limits(limits: &Limits) -> Result<(), Failed> {
+    let old = rustix::process::getrlimit(Resource::Nproc);
+    let most = old.maximum.map_or(limits.processes, |max| max.min(limits.processes));
+    let new = Rlimit { current: Some(most), maximum: Some(most) };
+    rustix::process::setrlimit(Resource::Nproc, new).step("limit processes")
+}
+
+/// Gives up every capability for good, forbids gaining any, and verifies it.
+pub(super) fn drop_all() -> Result<(), Failed> {
+    // Not traceable by the cell's own processes, which have the same user id.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .step("forbid tracing of the cell's init")?;
+    for capability in 0..64u64 {
+        // SAFETY: prctl with PR_CAPBSET_DROP takes numbers only.
+        let dropped =
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) };
+        if dropped != 0 {
+            match std::io::Error::last_os_error() {
+                // The kernel's last capability is passed.
+                error if error.raw_os_error() == Some(libc::EINVAL) => break,
+                error => return Err(error).step("drop the bounding set"),
+            }
+        }
+    }
+    let bits = CapabilitiesSecureBits::NO_ROOT
+        | CapabilitiesSecureBits::NO_ROOT_LOCKED
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
+        | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    rustix::thread::set_capabilities_secure_bits(bits).step("lock the secure bits")?;
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, none).step("drop capabilities")?;
+    rustix::thread::set_no_new_privs(true).step("set no_new_privs")?;
+    let left = rustix::thread::capabilities(None).step("read capabilities back")?;
+    let locked = rustix::thread::no_new_privs().step("read no_new_privs back")?;
+    if left != none || !locked || rustix::process::geteuid().is_root() {
+        return Err(Failed { step: "verify that no privilege is left".into(), errno: libc::EPERM });
+    }
+    Ok(())
+}
+
+/// Keeps abstract unix sockets of the host's network namespace out of reach (Landlock ABI 6).
+/// Best effort: an open network was asked for, and older kernels have no such scope.
+pub(super) fn scope_abstract_sockets() {
+    #[repr(C)]
+    struct Ruleset {
+        handled_access_fs: u64,
+        handled_access_net: u64,
+        scoped: u64,
+    }
+    const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
+    let ruleset =
+        Ruleset { handled_access_fs: 0, handled_access_net: 0, scoped: SCOPE_ABSTRACT_UNIX_SOCKET };
+    // SAFETY: the pointer and the size describe `ruleset`, which lives until the call returns.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::from_ref(&ruleset),
+            size_of::<Ruleset>(),
+            0u32,
+        )
+    };
+    if fd >= 0 {
+        // SAFETY: takes the ruleset's descriptor and flags only. The descriptor is close-on-exec.
+        unsafe { libc::syscall(libc::SYS_landlock_restrict_self, fd, 0u32) };
+    }
+}
+
+/// Installs the compiled filter: 8 bytes per instruction.
+pub(super) fn filter(program: &[u8]) -> Result<(), Failed> {
+    let mut instructions: Vec<libc::sock_filter> = program
+        .chunks_exact(8)
+        .map(|b| libc::sock_filter {
+            code: u16::from_ne_bytes([b[0], b[1]]),
+            jt: b[2],
+            jf: b[3],
+            k: u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
+        })
+        .collect();
+    let len = u16::try_from(instructions.len())
+        .map_err(|_| Failed { step: "load the filter".into(), errno: libc::E2BIG })?;
+    let program = libc::sock_fprog { len, filter: instructions.as_mut_ptr() };
+    // SAFETY: `program` points to `len` instructions that live until the call returns.
+    let set = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER as libc::c_ulong,
+            std::ptr::from_ref(&program),
+            0,
+            0,
+        )
+    };
+    check(set.into()).map(drop).step("install the seccomp filter")
+}

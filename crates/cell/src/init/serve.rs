@@ -1,0 +1,291 @@
+//! PID 1's loop: requests in, events out, children reaped. It never waits for one of them alone.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::child::Starter;
+use super::command::Command;
+use super::link::Link;
+use crate::wire::{
+    Event, Exit, Isolation, KilledAll, Request, Setup, Spawn, SpawnError, SpawnStage, StatsReply,
+};
+
+/// More commands than any harness has under way; a bound for a broken one.
+const MAX_COMMANDS: usize = 4096;
+
+/// Serves until the stream ends, then takes everything along.
+pub(super) fn run(link: Link, setup: Setup) -> ExitCode {
+    let Ok(children) = child_signals() else { return ExitCode::FAILURE };
+    let direct = setup.isolation == Isolation::Direct;
+    let Ok(starter) = Starter::new(setup.env, &setup.cwd, direct) else {
+        return ExitCode::FAILURE;
+    };
+    let mut init = Init { link, starter, commands: BTreeMap::new(), killing: Vec::new(), reaped: 0, direct };
+    while init.turn(&children) {}
+    if direct {
+        init.kill();
+        // Bounded: a process that can't be killed at once is init's (of the machine) to reap.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while !init.reap() && Instant::now() < deadline {
+            init.kill();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+struct Init {
+    link: Link,
+    starter: Starter,
+    commands: BTreeMap<u32, Command>,
+    /// Requests that wait until nothing is left alive.
+    killing: Vec<u32>,
+    reaped: u32,
+    direct: bool,
+}
+
+impl Init {
+    /// Waits for something to do and does it. False when the stream has ended.
+    fn turn(&mut self, children: &OwnedFd) -> bool {
+        let mut poll = vec![
+            PollFd::new(&self.link, PollFlags::IN),
+            PollFd::new(children, PollFlags::IN),
+        ];
+        if self.link.unsent() > 0 {
+            poll[0] = PollFd::new(&self.link, PollFlags::IN | PollFlags::OUT);
+        }
+        let mut watched = Vec::new();
+        for (id, command) in &self.commands {
+            if let Some(fd) = command.readable(&self.link) {
+                poll.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+                watched.push((*id, true));
+            }
+            if let Some(fd) = command.writable() {
+                poll.push(PollFd::from_borrowed_fd(fd, PollFlags::OUT));
+                watched.push((*id, false));
+            }
+        }
+        let deadline = self.commands.values().filter_map(Command::deadline).min();
+        let timeout = deadline.map(|at| {
+            let left = at.saturating_duration_since(Instant::now());
+            Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) + 1 }
+        });
+        if let Err(error) = rustix::event::poll(&mut poll, timeout.as_ref()) {
+            return error == rustix::io::Errno::INTR;
+        }
+        let ready: Vec<bool> = poll.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(poll);
+
+        for ((id, output), _) in watched.iter().zip(&ready[2..]).filter(|(_, ready)| **ready) {
+            if let Some(command) = self.commands.get_mut(id) {
+                if *output { command.read(&mut self.link) } else { command.write(&mut self.link) }
+            }
+        }
+        if ready[0] && !self.requests() {
+            return false;
+        }
+        if ready[1] || !self.killing.is_empty() {
+            drain(children);
+            if self.direct && !self.killing.is_empty() {
+                // Without a pid namespace a process may have forked behind the last kill's back.
+                self.kill();
+            }
+            let none_left = self.reap();
+            if none_left {
+                self.tell_killed();
+            }
+        }
+        self.tell()
+    }
+
+    /// Tells ends and sends what is queued. Repeated while both go on: once nothing is unsent, no
+    /// event would wake us for the rest.
+    fn tell(&mut self) -> bool {
+        loop {
+            for command in self.commands.values_mut() {
+                command.tell(&mut self.link);
+            }
+            if self.link.flush().is_err() {
+                return false;
+            }
+            let more = self.commands.values().any(Command::is_telling);
+            if !more || !self.link.has_room() {
+                self.commands.retain(|_, command| !command.is_over());
+                return true;
+            }
+        }
+    }
+
+    fn requests(&mut self) -> bool {
+        let open = self.link.receive();
+        loop {
+            match self.link.next() {
+                Ok(Some((id, request))) => {
+                    if !self.request(id, request) {
+                        return false;
+                    }
+                }
+                Ok(None) => return open,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Does what the harness asks. False for what it must not ask here.
+    fn request(&mut self, id: u32, request: Request) -> bool {
+        match request {
+            Request::Hello(_) | Request::Setup(_) | Request::Filter(_) => return false,
+            Request::Spawn(spawn) => {
+                let event = match self.spawn(id, &spawn) {
+                    Ok(pid) => Event::Started(crate::wire::Started { pid }),
+                    Err(error) => Event::SpawnError(error),
+                };
+                self.link.event(id, &event);
+            }
+            Request::Input(bytes) => {
+                if let Some(command) = self.commands.get_mut(&id) {
+                    return command.input(bytes, &mut self.link);
+                }
+                let refused = Event::InputTaken(crate::wire::InputTaken { ok: false });
+                self.link.event(id, &refused);
+            }
+            Request::CloseInput => {
+                if let Some(command) = self.commands.get_mut(&id) {
+                    command.close_input(&mut self.link);
+                }
+            }
+            Request::Resize(size) => {
+                if let Some(command) = self.commands.get(&id) {
+                    command.resize(size);
+                }
+            }
+            Request::Signal(message) => {
+                // Once the leader is reaped its number may be another's: the group is left alone.
+                if let Some(command) = self.commands.get(&id).filter(|c| c.is_running()) {
+                    // SAFETY: kill takes numbers only.
+                    unsafe { libc::kill(-command.pid, message.signal) };
+                }
+            }
+            Request::KillAll => {
+                if self.killing.is_empty() {
+                    self.reaped = 0;
+                }
+                self.killing.push(id);
+                self.kill();
+                if self.reap() {
+                    self.tell_killed();
+                }
+            }
+            Request::Stats => {
+                let reply = StatsReply {
+                    commands: self.commands.values().filter(|c| c.is_live()).count() as u32,
+                    resident: resident(),
+                };
+                self.link.event(id, &Event::Stats(reply));
+            }
+        }
+        true
+    }
+
+    fn spawn(&mut self, id: u32, spawn: &Spawn) -> Result<i32, SpawnError> {
+        if self.commands.contains_key(&id) || self.commands.len() >= MAX_COMMANDS {
+            return Err(SpawnError { stage: SpawnStage::Request, errno: libc::EAGAIN });
+        }
+        let started = self.starter.start(spawn)?;
+        let pid = started.pid;
+        self.commands.insert(id, Command::new(id, spawn, started));
+        Ok(pid)
+    }
+
+    /// Reaps whoever has ended. True when no child is left.
+    fn reap(&mut self) -> bool {
+        loop {
+            let mut status = 0;
+            // SAFETY: `status` is a valid place for the result.
+            let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+            if pid <= 0 {
+                let error = std::io::Error::last_os_error();
+                return pid < 0 && error.raw_os_error() == Some(libc::ECHILD);
+            }
+            self.reaped += 1;
+            let exit = if libc::WIFSIGNALED(status) {
+                Exit::Signal(libc::WTERMSIG(status))
+            } else {
+                Exit::Code(libc::WEXITSTATUS(status))
+            };
+            let command = self.commands.values_mut().find(|c| c.pid == pid && c.is_running());
+            if let Some(command) = command {
+                command.end(exit);
+            }
+        }
+    }
+
+    /// SIGKILL for everything but PID 1.
+    fn kill(&self) {
+        if !self.direct {
+            // SAFETY: kill takes numbers only. In this pid namespace, -1 is everything but us.
+            unsafe { libc::kill(-1, libc::SIGKILL) };
+            return;
+        }
+        for command in self.commands.values().filter(|c| c.is_running()) {
+            // SAFETY: as above; the leader isn't reaped, so the group is the command's.
+            unsafe { libc::kill(-command.pid, libc::SIGKILL) };
+        }
+        // What left its group is still our descendant, since we are its subreaper.
+        let mut known = vec![std::process::id() as i32];
+        let mut next = 0;
+        while next < known.len() {
+            let pid = known[next];
+            next += 1;
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            for child in std::fs::read_to_string(path).unwrap_or_default().split_whitespace() {
+                if let Ok(child) = child.parse() {
+                    // SAFETY: as above; a descendant's number can't be reused while it is unreaped
+                    // and its parent is one of ours.
+                    unsafe { libc::kill(child, libc::SIGKILL) };
+                    known.push(child);
+                }
+            }
+        }
+    }
+
+    fn tell_killed(&mut self) {
+        for id in std::mem::take(&mut self.killing) {
+            self.link.event(id, &Event::KilledAll(KilledAll { reaped: self.reaped }));
+        }
+    }
+}
+
+/// A descriptor that becomes readable when a child ends.
+fn child_signals() -> std::io::Result<OwnedFd> {
+    // SAFETY: the set is a valid place that sigemptyset initialises; signalfd takes it by pointer
+    // and returns a new descriptor that nobody else owns.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+        let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        super::check(fd.into())?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+fn drain(children: &OwnedFd) {
+    let mut infos = [0u8; 1024];
+    while rustix::io::read(children.as_fd(), &mut infos).is_ok_and(|n| n > 0) {}
+}
+
+/// Resident memory in bytes; zero when /proc can't tell.
+fn resident() -> u64 {
+    let mut text = String::new();
+    let read = File::open("/proc/self/statm").and_then(|mut file| file.read_to_string(&mut text));
+    let pages = read.ok().and_then(|_| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
+}

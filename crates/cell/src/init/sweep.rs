@@ -1,0 +1,83 @@
+//! The sweeper: waits for the harness' end and removes the mount points that it left behind.
+//!
+//! A separate process, because the harness can be killed at any moment; in its own session, so
+//! that what kills the harness' group spares it. It holds nothing but paths.
+
+use std::collections::BTreeMap;
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+
+use super::privileges;
+use crate::stub;
+use crate::wire::SweepOrder;
+
+/// How long a killed cell may take to be gone; its stubs are removed after that in any case.
+const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// Runs until the harness' end of the stream closes, then sweeps.
+pub(super) fn run() -> ExitCode {
+    // Already a group leader is fine too.
+    let _ = rustix::process::setsid();
+    if privileges::close_inherited().is_err() {
+        return ExitCode::FAILURE;
+    }
+    let input = std::io::stdin();
+    let mut watched: BTreeMap<u64, (Vec<PathBuf>, Option<OwnedFd>)> = BTreeMap::new();
+    while let Some((order, alive)) = receive(input.as_fd()) {
+        match order {
+            SweepOrder::Watch { id, paths } => {
+                watched.insert(id, (paths, alive));
+            }
+            SweepOrder::Forget { id } => {
+                watched.remove(&id);
+            }
+        }
+    }
+    for (paths, alive) in watched.into_values() {
+        if let Some(alive) = alive {
+            // Readable at its end: the last process that could use the mount point is gone.
+            let _ = rustix::event::poll(
+                &mut [PollFd::new(&alive, PollFlags::IN)],
+                Some(&PATIENCE),
+            );
+        }
+        for path in paths {
+            stub::remove(&path);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The next order; None at the end of the stream.
+fn receive(socket: BorrowedFd<'_>) -> Option<(SweepOrder, Option<OwnedFd>)> {
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::net::recvmsg(
+            socket,
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        );
+        let message = match received {
+            Ok(message) if message.bytes > 0 => message,
+            Err(rustix::io::Errno::INTR) => continue,
+            _ => return None,
+        };
+        let mut fds = ancillary.drain().filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        });
+        let fd = fds.next().and_then(|mut fds| fds.next());
+        if let Ok(order) = serde_json::from_slice(&bytes[..message.bytes]) {
+            return Some((order, fd));
+        }
+    }
+}

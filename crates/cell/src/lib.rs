@@ -1,0 +1,22 @@
+//! Cells: isolated places where commands run. This crate is the only one that starts processes
+//! for a model.
+//!
+//! The harness side makes a cell ([`launch`]) and speaks the cell protocol with it; the inside is
+//! the same binary, re-executed as `recto cell-init` ([`init_main`]). `docs/cell.md` describes the
+//! protocol and what holds inside; `docs/design/0002-cell-launch.md` says why.
+
+mod harness;
+mod init;
+mod plan;
+mod probe;
+mod seccomp;
+mod spec;
+mod stub;
+mod wire;
+
+pub use harness::launch;
+pub use init::init_main;
+pub use probe::{Finding, Status, probe};
+pub use seccomp::{DENIED, Denied};
+pub use spec::{CELL_USER, CellSpec, Limits, default_tool_dirs};
+pub use wire::{Error as ProtocolError, VERSION as PROTOCOL_VERSION};

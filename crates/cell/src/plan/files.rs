@@ -1,0 +1,52 @@
+//! Small files that a cell has of its own, because the host's would not fit or say too much.
+
+use std::path::{Path, PathBuf};
+
+/// A user database with the cell's user in it, and name resolution when there is a network.
+pub(super) fn own(
+    user: &str,
+    uid: u32,
+    gid: u32,
+    home: &str,
+    network_open: bool,
+) -> Vec<(PathBuf, String)> {
+    let mut passwd = String::new();
+    let mut group = String::new();
+    if uid != 0 {
+        passwd.push_str("root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n");
+        group.push_str("root:x:0:\n");
+    }
+    passwd.push_str(&format!("{user}:x:{uid}:{gid}:{user}:{home}:/bin/sh\n"));
+    passwd.push_str("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    if gid != 0 {
+        group.push_str(&format!("{user}:x:{gid}:\n"));
+    }
+    group.push_str("nogroup:x:65534:\n");
+    let mut files = vec![("/etc/passwd".into(), passwd), ("/etc/group".into(), group)];
+    if network_open {
+        files.extend(resolver());
+    }
+    files
+}
+
+/// The resolver's configuration often lies in /run, which a cell doesn't see.
+fn resolver() -> Option<(PathBuf, String)> {
+    let real = std::fs::canonicalize("/etc/resolv.conf").ok()?;
+    let content = std::fs::read_to_string(&real).ok()?;
+    (real.starts_with("/run") && content.len() < 65536).then_some((real, content))
+}
+
+/// The user's name in the host's database; the cell's own name for a user it doesn't list.
+pub(super) fn user_name(uid: u32, root: bool) -> String {
+    let known = std::fs::read_to_string(Path::new("/etc/passwd")).ok().filter(|_| !root);
+    known
+        .as_deref()
+        .and_then(|text| {
+            text.lines().find_map(|line| {
+                let mut fields = line.split(':');
+                let name = fields.next()?;
+                (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+            })
+        })
+        .unwrap_or_else(|| "recto".into())
+}

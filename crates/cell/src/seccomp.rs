@@ -1,0 +1,201 @@
+//! The system calls that a cell's processes may not make, and the filter made from them.
+//!
+//! A deny-list: what is not named is allowed, because the namespaces already hold and tools need
+//! almost everything. What is named has no use in a build or a test and has been a way out before.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use recto_protocol::ports::cell::CellError;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition,
+    SeccompFilter, SeccompRule,
+};
+
+/// One refused system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Its name.
+    pub name: &'static str,
+    /// Its number on this architecture.
+    pub number: i64,
+    /// Why it is refused.
+    pub reason: &'static str,
+}
+
+macro_rules! denied {
+    ($($name:ident $constant:ident $reason:literal)*) => {
+        &[$(Denied { name: stringify!($name), number: libc::$constant, reason: $reason }),*]
+    };
+}
+
+/// System calls that fail with EPERM whatever their arguments.
+pub const DENIED: &[Denied] = denied! {
+    unshare SYS_unshare "a new user namespace brings back every capability"
+    setns SYS_setns "enters other namespaces"
+    mount SYS_mount "changes the file view"
+    umount2 SYS_umount2 "takes masks away"
+    pivot_root SYS_pivot_root "changes the file view"
+    chroot SYS_chroot "the classic way out of a chroot; needs no place here"
+    open_tree SYS_open_tree "mount interface"
+    move_mount SYS_move_mount "mount interface"
+    fsopen SYS_fsopen "mount interface; file system parsers are attack surface"
+    fsconfig SYS_fsconfig "mount interface"
+    fsmount SYS_fsmount "mount interface"
+    fspick SYS_fspick "mount interface"
+    mount_setattr SYS_mount_setattr "mount interface"
+    keyctl SYS_keyctl "keyrings cross namespaces"
+    add_key SYS_add_key "keyrings cross namespaces"
+    request_key SYS_request_key "keyrings cross namespaces; starts a program on the host"
+    bpf SYS_bpf "kernel attack surface"
+    perf_event_open SYS_perf_event_open "kernel attack surface; observes the host"
+    userfaultfd SYS_userfaultfd "widens kernel races"
+    io_uring_setup SYS_io_uring_setup "makes system calls that no filter sees"
+    io_uring_enter SYS_io_uring_enter "makes system calls that no filter sees"
+    io_uring_register SYS_io_uring_register "makes system calls that no filter sees"
+    process_vm_readv SYS_process_vm_readv "reads another process' memory"
+    process_vm_writev SYS_process_vm_writev "writes another process' memory"
+    pidfd_getfd SYS_pidfd_getfd "takes descriptors out of another process"
+    kcmp SYS_kcmp "tells kernel pointers apart"
+    open_by_handle_at SYS_open_by_handle_at "opens files without a path"
+    name_to_handle_at SYS_name_to_handle_at "makes handles for it"
+    kexec_load SYS_kexec_load "replaces the kernel"
+    kexec_file_load SYS_kexec_file_load "replaces the kernel"
+    init_module SYS_init_module "loads kernel code"
+    finit_module SYS_finit_module "loads kernel code"
+    delete_module SYS_delete_module "unloads kernel code"
+    reboot SYS_reboot "stops the machine"
+    swapon SYS_swapon "changes the machine's memory"
+    swapoff SYS_swapoff "changes the machine's memory"
+    quotactl SYS_quotactl "changes the machine's quotas"
+    quotactl_fd SYS_quotactl_fd "changes the machine's quotas"
+    acct SYS_acct "writes an accounting file"
+    syslog SYS_syslog "reads the kernel's log and addresses"
+    settimeofday SYS_settimeofday "sets the machine's clock"
+    clock_settime SYS_clock_settime "sets the machine's clock"
+    clock_adjtime SYS_clock_adjtime "sets the machine's clock"
+    adjtimex SYS_adjtimex "sets the machine's clock"
+    sethostname SYS_sethostname "no use inside"
+    setdomainname SYS_setdomainname "no use inside"
+    vhangup SYS_vhangup "hangs up a terminal"
+    lookup_dcookie SYS_lookup_dcookie "kernel profiling"
+    fanotify_init SYS_fanotify_init "watches whole file systems"
+};
+
+#[cfg(target_arch = "x86_64")]
+const DENIED_HERE: &[Denied] = denied! {
+    iopl SYS_iopl "direct access to devices"
+    ioperm SYS_ioperm "direct access to devices"
+    modify_ldt SYS_modify_ldt "old segment interface; a source of kernel bugs"
+    _sysctl SYS__sysctl "old kernel knobs"
+    uselib SYS_uselib "old loader interface"
+    ustat SYS_ustat "old interface"
+};
+#[cfg(not(target_arch = "x86_64"))]
+const DENIED_HERE: &[Denied] = &[];
+
+/// Socket families that stay: what programs use to talk to themselves, and route queries.
+const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+
+/// The compiled filter, 8 bytes per instruction; made once per process.
+pub(crate) fn program() -> Result<Bytes, CellError> {
+    static PROGRAM: OnceLock<Option<Bytes>> = OnceLock::new();
+    PROGRAM.get_or_init(|| compile().ok()).clone().ok_or_else(|| CellError::Unavailable {
+        reason: format!("no system call filter can be made for {}", std::env::consts::ARCH),
+        remedy: "Run on x86-64 or 64-bit ARM, or without isolation: `--sandbox danger-full-access`."
+            .into(),
+    })
+}
+
+fn compile() -> Result<Bytes, seccompiler::Error> {
+    let filter = SeccompFilter::new(
+        rules()?,
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM as u32),
+        std::env::consts::ARCH.try_into()?,
+    )?;
+    let program: BpfProgram = filter.try_into()?;
+    // Only the instructions that follow look at the architecture, which is safe: neither number
+    // means anything else on another one.
+    let [ld_number, jge, jeq, ret] = [0x20u16, 0x35, 0x15, 0x06];
+    let refuse = 0x0005_0000 | libc::ENOSYS as u32;
+    let prologue = [
+        (ld_number, 0, 0, 0),
+        // x32 calls have this bit in their number; they would pass a list of x86-64 numbers.
+        (jge, 1, 0, 0x4000_0000),
+        // clone3 hides its flags from filters; callers fall back to clone when it is missing.
+        (jeq, 0, 1, libc::SYS_clone3 as u32),
+        (ret, 0, 0, refuse),
+    ];
+    let program = program.iter().map(|i| (i.code, i.jt, i.jf, i.k));
+    let bytes = prologue.into_iter().chain(program).flat_map(|(code, jt, jf, k)| {
+        let (code, k) = (code.to_ne_bytes(), k.to_ne_bytes());
+        [code[0], code[1], jt, jf, k[0], k[1], k[2], k[3]]
+    });
+    Ok(bytes.collect())
+}
+
+fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Error> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        DENIED.iter().chain(DENIED_HERE).map(|call| (call.number, Vec::new())).collect();
+    let when = |conditions: Vec<SeccompCondition>| SeccompRule::new(conditions);
+    let arg = SeccompCondition::new;
+
+    let namespaces = [
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWCGROUP,
+    ];
+    let mut clone = Vec::new();
+    for flag in namespaces {
+        let flag = flag as u64;
+        clone.push(when(vec![arg(0, Len::Qword, Op::MaskedEq(flag), flag)?])?);
+    }
+    rules.insert(libc::SYS_clone, clone);
+
+    let mut ioctl = Vec::new();
+    for request in [libc::TIOCSTI, libc::TIOCLINUX] {
+        ioctl.push(when(vec![arg(1, Len::Dword, Op::Eq, request as u64)?])?);
+    }
+    rules.insert(libc::SYS_ioctl, ioctl);
+
+    let mut others = Vec::new();
+    for family in FAMILIES {
+        others.push(arg(0, Len::Dword, Op::Ne, family as u64)?);
+    }
+    let other_family = when(others)?;
+    let other_netlink = when(vec![
+        arg(0, Len::Dword, Op::Eq, libc::AF_NETLINK as u64)?,
+        arg(2, Len::Dword, Op::Ne, libc::NETLINK_ROUTE as u64)?,
+    ])?;
+    rules.insert(libc::SYS_socket, vec![other_family, other_netlink]);
+    let not_unix = when(vec![arg(0, Len::Dword, Op::Ne, libc::AF_UNIX as u64)?])?;
+    rules.insert(libc::SYS_socketpair, vec![not_unix]);
+    Ok(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_compiles_and_is_short_enough_for_the_kernel() {
+        let program = compile().unwrap();
+        assert!(program.len().is_multiple_of(8) && program.len() / 8 < 4096, "{}", program.len());
+    }
+
+    #[test]
+    fn no_call_is_listed_twice_and_each_has_a_reason() {
+        let mut names: Vec<_> = DENIED.iter().chain(DENIED_HERE).map(|call| call.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(DENIED.iter().all(|call| !call.reason.is_empty()));
+    }
+}

@@ -1,0 +1,87 @@
+//! What a cell is made from.
+
+use std::path::{Path, PathBuf};
+
+use recto_protocol::policy::Policy;
+
+/// The user and group that a harness running as root becomes inside; nobody's on common systems
+/// (ordinary users end at 60,000, systemd's dynamic ones begin at 61,184 and end at 65,519, its
+/// containers begin at 524,288). It owns nothing on disk: the work tree is shown as its own.
+pub const CELL_USER: u32 = 65_520;
+
+/// A cell to make.
+#[derive(Clone, Debug)]
+pub struct CellSpec {
+    /// The binary that answers to `cell-init`.
+    pub exe: PathBuf,
+    /// What may be written and reached.
+    pub policy: Policy,
+    /// The root of the work tree; absolute. It has the same path inside.
+    pub work_tree: PathBuf,
+    /// Where commands start that name no directory; the work tree's root if None.
+    pub cwd: Option<PathBuf>,
+    /// Tool directories that are shown read-only at their own paths.
+    pub readable: Vec<PathBuf>,
+    /// Files and directories that must not be seen, wherever they lie.
+    pub hidden: Vec<PathBuf>,
+    /// Where programs are looked up; directories that don't exist inside are left out.
+    pub path: String,
+    /// The user's home outside; tool variables point into it. Nothing else of it is shown.
+    pub home: Option<PathBuf>,
+    /// Variables on top of the cell's own.
+    pub env: Vec<(String, String)>,
+    /// What the cell may take.
+    pub limits: Limits,
+}
+
+/// What a cell may take; all of it holds without an administrator's help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Processes and threads.
+    pub processes: u64,
+    /// Bytes in each of /tmp, /run, /dev/shm and the home directory.
+    pub scratch_bytes: u64,
+    /// Files in each of them.
+    pub scratch_inodes: u64,
+}
+
+impl Default for Limits {
+    /// 4,096 processes; 2 GiB and 200,000 files of scratch.
+    fn default() -> Self {
+        Self { processes: 4096, scratch_bytes: 2 << 30, scratch_inodes: 200_000 }
+    }
+}
+
+impl CellSpec {
+    /// A cell for a work tree with this binary, this process' `PATH` and `HOME` left out.
+    pub fn new(policy: Policy, work_tree: impl Into<PathBuf>) -> Self {
+        Self {
+            exe: PathBuf::from("/proc/self/exe"),
+            policy,
+            work_tree: work_tree.into(),
+            cwd: None,
+            readable: Vec::new(),
+            hidden: Vec::new(),
+            path: String::new(),
+            home: None,
+            env: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Shows the tools of a user: those under their home, and their `PATH`.
+    #[must_use]
+    pub fn with_tools_of(mut self, home: &Path, path: &str) -> Self {
+        self.readable = default_tool_dirs(home);
+        self.path = path.to_owned();
+        self.home = Some(home.to_owned());
+        self
+    }
+}
+
+/// The tool directories under a home that exist: compilers, package caches, interpreters.
+pub fn default_tool_dirs(home: &Path) -> Vec<PathBuf> {
+    const NAMES: [&str; 7] =
+        [".cargo", ".rustup", ".pyenv", ".nvm", ".local/bin", ".local/lib", "go"];
+    NAMES.into_iter().map(|name| home.join(name)).filter(|path| path.is_dir()).collect()
+}

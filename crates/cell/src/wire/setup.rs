@@ -1,0 +1,95 @@
+//! What the harness tells a fresh `cell-init` to build. Both sides are the same binary, so this is
+//! no promise: it may change with any version.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How PID 1 isolates itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Isolation {
+    /// Not at all: plain processes.
+    Direct,
+    /// As an ordinary user: everything in a user namespace.
+    User,
+    /// As root: namespaces first, then a dedicated user, then a user namespace.
+    Root,
+}
+
+/// The whole place to build.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) isolation: Isolation,
+    /// The harness: whoever else is the parent means that the harness has died.
+    pub(crate) parent: i32,
+    /// User and group inside; the same numbers in the kernel's eyes.
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Keeps the host's network instead of an empty one.
+    pub(crate) network_open: bool,
+    /// The working directory of commands that name none.
+    pub(crate) cwd: PathBuf,
+    /// Every command's environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// The private home directory.
+    pub(crate) home: PathBuf,
+    /// What appears where, parents before children.
+    pub(crate) mounts: Vec<Mount>,
+    /// Small files of our own: path and content.
+    pub(crate) files: Vec<(PathBuf, String)>,
+    pub(crate) limits: Limits,
+}
+
+/// One thing to show inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mount {
+    /// Where it appears.
+    pub(crate) at: PathBuf,
+    pub(crate) kind: MountKind,
+}
+
+/// What a [`Mount`] shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MountKind {
+    /// A host directory or file with what is mounted below it.
+    Bind {
+        source: PathBuf,
+        writable: bool,
+        /// Shows the owner on disk as the cell's user; None shows ids as they are.
+        idmap: Option<IdMap>,
+    },
+    /// An empty read-only directory or file over something that must not be seen.
+    Mask,
+    /// A symbolic link.
+    Symlink { target: PathBuf },
+}
+
+/// The owner on disk that the cell's user stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct IdMap {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// Limits that hold without any help of the system's administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    /// Processes and threads in the cell.
+    pub(crate) processes: u64,
+    /// Bytes of /tmp, /run, /dev/shm and the home directory together.
+    pub(crate) scratch_bytes: u64,
+    /// Files and directories in them.
+    pub(crate) scratch_inodes: u64,
+}
+
+/// What the harness tells its sweeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SweepOrder {
+    /// These stubs are a cell's; the descriptor that comes along tells when it is gone.
+    Watch { id: u64, paths: Vec<PathBuf> },
+    /// They are gone.
+    Forget { id: u64 },
+}

@@ -1,0 +1,270 @@
+//! What must not be possible inside, each with bait outside that would show it.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::fd::AsRawFd;
+
+use recto_cell::launch;
+use recto_protocol::policy::{Access, Network};
+use recto_protocol::ports::cell::ExitStatus;
+
+use crate::support::{Place, is_root, processes_with, python, run, sh, wait_for};
+
+crate::cases! {
+    secrets_are_not_visible, the_harness_is_not_visible, nothing_outside_can_be_written,
+    no_network_but_loopback, open_network_reaches_the_host, no_privilege_is_left,
+    descriptors_are_not_inherited, read_only_means_read_only, further_directories_can_be_written,
+    refused_system_calls, files_belong_to_the_owner_of_the_tree, scratch_is_limited,
+    process_limit_holds, hidden_inside_the_tree, the_init_is_out_of_reach,
+}
+
+async fn secrets_are_not_visible() {
+    let place = Place::new();
+    let state = place.base.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("key"), "BAIT").unwrap();
+    let mut spec = place.spec();
+    spec.hidden = vec![state.clone()];
+    let cell = launch(spec).await.unwrap();
+    let script = format!(
+        "cat {0}/.ssh/id {1}/key; ls {0} {1}; ls -A /root /home; ls /run /srv /mnt /media",
+        place.home().display(),
+        state.display()
+    );
+    let (text, _) = run(&cell, sh(&script)).await;
+    assert!(!text.contains("BAIT") && !text.contains("id\n"), "{text}");
+}
+
+async fn the_harness_is_not_visible() {
+    // SAFETY: the cases run one after the other on one thread.
+    unsafe { std::env::set_var("BAIT_TOKEN", "BAIT_VALUE") };
+    let place = Place::new();
+    let cell = place.cell().await;
+    let (text, _) = run(&cell, sh("env; cat /proc/*/environ; tr '\\0' ' ' </proc/1/cmdline; ps axo comm")).await;
+    assert!(!text.contains("BAIT") && text.contains("PATH="), "{text}");
+    let (text, _) = run(&cell, sh("ls -d /proc/[0-9]*")).await;
+    assert!(text.lines().count() <= 3 && !text.contains(&format!("/{}\n", std::process::id())), "{text}");
+}
+
+async fn nothing_outside_can_be_written() {
+    let place = Place::new();
+    let outside = place.base.path().join("outside");
+    std::fs::write(&outside, "ORIGINAL").unwrap();
+    let cell = place.cell().await;
+    let script = format!(
+        "echo x > {0}; echo x >> {0}; echo x > ../new; echo x > /etc/x; echo x > /usr/x; mkdir /x; \
+         ln -s {0} link; echo x > link; echo x > /proc/sys/kernel/core_pattern; echo x > /dev/x",
+        outside.display()
+    );
+    run(&cell, sh(&script)).await;
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "ORIGINAL");
+    assert!(!place.base.path().join("new").exists());
+    let (text, _) = run(&cell, sh("(echo x > /proc/sys/kernel/core_pattern) 2>&1; touch /x /dev/x /etc/x 2>&1")).await;
+    assert_eq!(text.matches("Read-only").count(), 4, "{text}");
+}
+
+const CONNECT: &str = "import socket,sys\ntry:\n  socket.create_connection(('127.0.0.1',PORT),2); print('ESCAPED')\nexcept OSError as e: print('contained', e)";
+
+async fn no_network_but_loopback() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let script = CONNECT.replace("PORT", &listener.local_addr().unwrap().port().to_string());
+    let place = Place::new();
+    let cell = place.cell().await;
+    let (text, _) = run(&cell, python(&script)).await;
+    assert!(text.starts_with("contained"), "{text}");
+    let own = "import socket\nfor f,a in ((socket.AF_INET,'127.0.0.1'),(socket.AF_INET6,'::1')):\n  s=socket.socket(f); s.bind((a,0)); s.listen(1)\n  c=socket.create_connection(s.getsockname()[:2],2); d,_=s.accept(); c.sendall(b'hi'); print(d.recv(2))\na,b=socket.socketpair(); a.send(b'x'); print(b.recv(1))\nu=socket.socket(socket.AF_UNIX); u.bind('/tmp/s'); u.listen(1)";
+    assert_eq!(run(&cell, python(own)).await, ("b'hi'\nb'hi'\nb'x'\n".into(), ExitStatus::Code(0)));
+}
+
+async fn open_network_reaches_the_host() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let script = CONNECT.replace("PORT", &listener.local_addr().unwrap().port().to_string());
+    let place = Place::new();
+    let cell = place.cell_with(Access::WorkspaceWrite, Network::Open).await;
+    let (text, _) = run(&cell, python(&script)).await;
+    assert!(text.starts_with("ESCAPED"), "this case proves that the other can fail: {text}");
+}
+
+async fn no_privilege_is_left() {
+    let place = Place::new();
+    let cell = place.cell().await;
+    let mut process = cell.spawn(sh("echo up; exec sleep 300.21")).await.unwrap();
+    wait_for(&mut process, "up\n").await;
+    let pid = loop {
+        if let [pid] = processes_with("300.21")[..] {
+            break pid;
+        }
+    };
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let has = |line: &str| assert!(status.contains(line), "{line} not in {status}");
+    has("CapEff:\t0000000000000000");
+    has("CapPrm:\t0000000000000000");
+    has("CapBnd:\t0000000000000000");
+    has("NoNewPrivs:\t1");
+    has("Seccomp:\t2");
+    let uid = if is_root() { recto_cell::CELL_USER } else { 1000 };
+    has(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}"));
+    cell.close().await;
+}
+
+async fn descriptors_are_not_inherited() {
+    let place = Place::new();
+    let bait = std::fs::File::create(place.home().join("fd")).unwrap();
+    // SAFETY: dup makes a descriptor without close-on-exec: the leak that is tested.
+    let leak = unsafe { libc::dup(bait.as_raw_fd()) };
+    let cell = place.cell().await;
+    let (text, _) = run(&cell, sh("for n in /proc/self/fd/*; do echo ${n##*/}; done; ls /proc/1/fd 2>&1")).await;
+    // SAFETY: the descriptor is ours.
+    unsafe { libc::close(leak) };
+    let numbers: Vec<&str> = text.lines().filter(|line| line.len() < 4).collect();
+    assert!(numbers.iter().all(|n| ["0", "1", "2", "3", "10"].contains(n)), "{text}");
+    assert!(text.contains("Permission denied"), "{text}");
+}
+
+async fn read_only_means_read_only() {
+    let place = Place::new();
+    std::fs::write(place.tree().join("f"), "text").unwrap();
+    let cell = place.cell_with(Access::ReadOnly, Network::None).await;
+    let (text, _) = run(&cell, sh("cat f; touch f g 2>&1; touch /tmp/x && echo tmp")).await;
+    assert!(text.starts_with("text") && text.ends_with("tmp\n"), "{text}");
+    assert_eq!(text.matches("Read-only").count(), 2, "{text}");
+    cell.close().await;
+    assert_eq!(std::fs::read_dir(place.tree()).unwrap().count(), 1);
+}
+
+async fn further_directories_can_be_written() {
+    let place = Place::new();
+    let more = place.base.path().canonicalize().unwrap().join("more");
+    std::fs::create_dir(&more).unwrap();
+    let mut spec = place.spec();
+    spec.policy.writable = vec![more.to_str().unwrap().into()];
+    let cell = launch(spec).await.unwrap();
+    let (text, status) = run(&cell, sh(&format!("echo x > {}/f", more.display()))).await;
+    assert_eq!((text.as_str(), status), ("", ExitStatus::Code(0)));
+    assert!(more.join("f").exists());
+}
+
+async fn refused_system_calls() {
+    let place = Place::new();
+    let cell = place.cell().await;
+    let script = r#"
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+def call(name, *a):
+    ctypes.set_errno(0)
+    r = libc.syscall(*a)
+    print(name, 'ok' if r >= 0 else errno.errorcode[ctypes.get_errno()])
+call('unshare', 272, 0x10000000)
+call('clone-newuser', 56, 0x10000000 | 17, 0, 0, 0, 0)
+call('clone3', 435, 0, 0)
+call('mount', 165, 0, 0, 0, 0, 0)
+call('setns', 308, 0, 0)
+call('io_uring', 425, 1, 0)
+call('bpf', 321, 0, 0, 0)
+call('perf', 298, 0, 0, -1, -1, 0)
+call('keyctl', 250, 0, 0)
+call('x32', 0x40000000 | 39)
+call('vsock', 41, 40, 1, 0)
+call('packet', 41, 17, 3, 0)
+call('netfilter', 41, 16, 3, 12)
+call('tiocsti', 16, 0, 0x5412, b'x')
+call('tiocsti-high-bits', 16, 0, 0x7700005412, b'x')
+call('route', 41, 16, 3, 0)
+call('getpid', 39)
+pid = os.fork()
+if pid == 0:
+    libc.ptrace(0, 0, 0, 0); os.kill(os.getpid(), 19); os._exit(0)
+os.waitpid(pid, 0); print('ptrace', libc.ptrace(24, pid, 0, 0)); os.kill(pid, 9)
+"#;
+    let (text, _) = run(&cell, python(script)).await;
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    for line in text.lines() {
+        let (name, result) = line.split_once(' ').unwrap();
+        let want = match name {
+            "clone3" | "x32" => "ENOSYS",
+            "route" | "getpid" => "ok",
+            "ptrace" => "-1",
+            _ => "EPERM",
+        };
+        assert!(result == want || name == "ptrace", "{text}");
+    }
+    assert_eq!(text.lines().count(), 18, "{text}");
+}
+
+async fn files_belong_to_the_owner_of_the_tree() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let place = Place::new();
+    let own = std::fs::metadata(place.tree()).unwrap();
+    let (uid, gid) = if is_root() { (1234, 2345) } else { (own.uid(), own.gid()) };
+    if is_root() {
+        chown(place.tree(), Some(uid), Some(gid)).unwrap();
+        std::fs::write(place.tree().join("private"), "mine").unwrap();
+        chown(place.tree().join("private"), Some(uid), Some(gid)).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(place.tree().join("private"), mode).unwrap();
+    } else {
+        std::fs::write(place.tree().join("private"), "mine").unwrap();
+    }
+    let cell = place.cell().await;
+    assert_eq!(run(&cell, sh("cat private; echo x > new; stat -c %u . | grep -c $(id -u)")).await.0, "mine1\n");
+    let new = std::fs::metadata(place.tree().join("new")).unwrap();
+    assert_eq!((new.uid(), new.gid()), (uid, gid));
+    cell.close().await;
+    assert!(!place.tree().join(".recto").exists());
+}
+
+async fn scratch_is_limited() {
+    let mut spec = Place::new().spec();
+    let place = Place::new();
+    spec.work_tree = place.tree();
+    spec.limits.scratch_bytes = 1 << 20;
+    spec.limits.scratch_inodes = 50;
+    let cell = launch(spec).await.unwrap();
+    for directory in ["/tmp", "/run", "/dev/shm", "/home/recto"] {
+        let script = format!("cd {directory} && head -c 2000000 /dev/zero > big 2>&1; rm big; for i in $(seq 100); do : > $i; done 2>&1 | head -1");
+        let (text, _) = run(&cell, sh(&script)).await;
+        assert!(text.matches("No space left").count() >= 1 && text.contains(": cannot create"), "{directory}: {text}");
+    }
+}
+
+async fn process_limit_holds() {
+    let place = Place::new();
+    let mut spec = place.spec();
+    spec.limits.processes = 40;
+    let cell = launch(spec).await.unwrap();
+    let script = "import os,time\nn=0\ntry:\n  while n<100:\n    if os.fork()==0: time.sleep(300)\n    n+=1\nexcept OSError as e: print(n, e)";
+    let (text, _) = run(&cell, python(script)).await;
+    assert!(text.contains("Resource temporarily unavailable"), "{text}");
+    cell.kill_all().await.unwrap();
+    assert_eq!(run(&cell, sh("echo again")).await.0, "again\n");
+}
+
+async fn hidden_inside_the_tree() {
+    let place = Place::new();
+    for name in ["secret", "private"] {
+        std::fs::create_dir(place.tree().join(name)).unwrap();
+        std::fs::write(place.tree().join(name).join("f"), "BAIT").unwrap();
+    }
+    std::fs::write(place.tree().join("key"), "BAIT").unwrap();
+    let mut spec = place.spec();
+    spec.hidden = ["secret", "private", "key"].map(|name| place.tree().join(name)).into();
+    let cell = launch(spec).await.unwrap();
+    let (text, _) = run(&cell, sh("cat secret/f private/f key; mv secret s; rm -rf key; echo x > key; ls secret")).await;
+    assert!(!text.contains("BAIT"), "{text}");
+    cell.close().await;
+    let mut content = String::new();
+    std::fs::File::open(place.tree().join("key")).unwrap().read_to_string(&mut content).unwrap();
+    assert_eq!(content, "BAIT");
+}
+
+async fn the_init_is_out_of_reach() {
+    let place = Place::new();
+    let cell = place.cell().await;
+    let script = "kill -9 1; kill -STOP 1; cat /proc/1/mem; cat /proc/1/environ; ls /proc/1/root; ls -l /proc/1/exe; true > /proc/1/oom_score_adj; echo still";
+    let (text, _) = run(&cell, sh(script)).await;
+    assert!(text.ends_with("still\n"), "{text}");
+    assert_eq!(text.matches("ermission denied").count(), 5, "{text}");
+    assert_eq!(run(&cell, sh("echo alive")).await.0, "alive\n");
+}

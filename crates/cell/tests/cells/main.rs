@@ -1,0 +1,80 @@
+//! Real cells, tried from inside. Run as root, everything is done twice: as root and as an
+//! ordinary user. The binary is its own `cell-init`, and its own harness to be killed.
+
+mod commands;
+mod confinement;
+mod death;
+mod git;
+mod support;
+mod tools;
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use support::Case;
+
+/// The ordinary user that root also tests as.
+const USER: u32 = 1000;
+
+fn main() -> ExitCode {
+    let mut args: Vec<_> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|word| word == "cell-init") {
+        return recto_cell::init_main(args.drain(2..));
+    }
+    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if words.get(1).map(String::as_str) == Some("harness") {
+        return death::harness(&words[2..]);
+    }
+    let filter = words.iter().skip(1).find(|word| !word.starts_with('-'));
+    let cases: Vec<Case> = [
+        commands::CASES,
+        confinement::CASES,
+        git::CASES,
+        tools::CASES,
+        death::CASES,
+    ]
+    .concat()
+    .into_iter()
+    .filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter.as_str())))
+    .collect();
+    if words.iter().any(|word| word == "--list") {
+        for (name, _) in &cases {
+            println!("{name}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let who = if support::is_root() { "root" } else { "user" };
+    let mut failed = Vec::new();
+    for (name, case) in &cases {
+        let case = *case;
+        let ok = std::panic::catch_unwind(|| support::block_on(case())).is_ok();
+        println!("test {who}::{name} ... {}", if ok { "ok" } else { "FAILED" });
+        if !ok {
+            failed.push(*name);
+        }
+    }
+    println!("test result for {who}: {} passed; {} failed\n", cases.len() - failed.len(), failed.len());
+    if support::is_root() && !again_as_user(&words[1..]) {
+        failed.push("as an ordinary user");
+    }
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The same binary where an ordinary user can execute it.
+fn again_as_user(args: &[String]) -> bool {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("cells");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    for path in [directory.path(), &copy] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
+    let run = Command::new(&copy)
+        .args(args)
+        .env("HOME", "/nonexistent")
+        .current_dir("/")
+        .uid(USER)
+        .gid(USER)
+        .status();
+    run.unwrap().success()
+}

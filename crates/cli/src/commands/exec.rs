@@ -1,0 +1,225 @@
+//! `recto exec` and `recto ask`: one turn of a session, new or resumed.
+
+mod opening;
+mod outputs;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use recto_protocol::ports::files::Files;
+use recto_protocol::record::{Body, InterruptRequested, Outcome};
+use recto_protocol::settings::Mode;
+use recto_runtime::{Driver, DriverError, Limits, Parts, TurnInput};
+
+use super::report::{self, Shared};
+use super::signals;
+use crate::args::{AskArgs, ExecArgs, ExecCommand, RunArgs};
+use crate::compose::files::TreeFiles;
+use crate::compose::home::Home;
+use crate::compose::settle::Settled;
+use crate::compose::{cell, model, prompt};
+use crate::exit::{BUDGET, DONE, FAILED, Failure, UNAVAILABLE};
+use opening::Opened;
+pub use outputs::Surface;
+
+/// What was asked for on the command line.
+pub struct Request {
+    pub(super) mode: Mode,
+    pub(super) run: RunArgs,
+    pub(super) prompt: Option<String>,
+    pub(super) command: Option<ExecCommand>,
+}
+
+impl Request {
+    /// `recto exec`.
+    pub fn code(args: ExecArgs) -> Self {
+        Self { mode: Mode::Code, run: args.run, prompt: args.prompt, command: args.command }
+    }
+
+    /// `recto ask`.
+    pub fn ask(args: AskArgs) -> Self {
+        Self { mode: Mode::Ask, run: args.run, prompt: args.prompt, command: args.command }
+    }
+}
+
+/// What one turn gave, for callers that show it in their own way.
+pub struct Ran {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The citations of its answer.
+    pub report: Option<recto_evidence::Report>,
+    /// The session's directory; none for an ephemeral one.
+    pub session: Option<PathBuf>,
+}
+
+/// Runs one turn and says what came of it.
+pub fn run(request: Request) -> Result<u8, Failure> {
+    let json = request.run.json;
+    let surface = Shared::new(Surface::new(&request.run));
+    let ran = super::block_on(run_turn(request, &surface));
+    match ran {
+        Ok((ran, last_message)) => {
+            finish(&ran, json, last_message.as_deref())
+        }
+        Err(failure) => {
+            if json {
+                surface.with(|surface| surface.fatal(&failure.message()));
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Prints the answer where it belongs and chooses the exit code.
+fn finish(ran: &Ran, json: bool, last_message: Option<&std::path::Path>) -> Result<u8, Failure> {
+    if let Outcome::Completed { answer } = &ran.outcome {
+        if let Some(path) = last_message {
+            std::fs::write(path, answer)
+                .map_err(|error| anyhow!(error).context(format!("cannot write {}", path.display())))?;
+        }
+        if !json {
+            outputs::print_answer(answer)?;
+        }
+    }
+    Ok(exit_code(&ran.outcome))
+}
+
+/// The exit code of an outcome.
+pub fn exit_code(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Completed { .. } => DONE,
+        Outcome::Failed { .. } => FAILED,
+        Outcome::BudgetReached { .. } => BUDGET,
+        Outcome::Interrupted { by } => signals::exit_code(by),
+    }
+}
+
+/// Drives one turn to its end.
+pub async fn run_turn(
+    request: Request,
+    surface: &Shared<Surface>,
+) -> Result<(Ran, Option<PathBuf>), Failure> {
+    let home = Home::find()?;
+    let schema = request.run.output_schema.as_deref().map(prompt::schema).transpose()?;
+    let last_message = request.run.output_last_message.clone();
+    let opened = opening::open(&home, &request)?;
+    for notice in &opened.settled.notices {
+        surface.with(|surface| surface.notice(notice));
+    }
+    let files: Arc<dyn Files> = Arc::new(TreeFiles::new(opened.place.root(), home.journals()));
+    let (mut driver, session) = assemble(&home, &request, &opened, &files, surface).await?;
+    let ages = surface.with(|surface| surface.ages());
+    let guard = signals::forward(driver.handle())?;
+    let outcome = drive(&mut driver, &request, &opened, schema).await;
+    drop(guard);
+    let report = match &outcome {
+        Ok(Outcome::Completed { answer }) => {
+            Some(report::check(answer, &driver, files.as_ref(), &ages))
+        }
+        _ => None,
+    };
+    driver.close().await;
+    let outcome = outcome.map_err(driver_failure)?;
+    surface.with(|surface| report::Output::close(surface, report.as_ref()));
+    Ok((Ran { outcome, report, session }, last_message))
+}
+
+/// Puts the driver together; the cell is made while the session's files are.
+async fn assemble(
+    home: &Home,
+    request: &Request,
+    opened: &Opened,
+    files: &Arc<dyn Files>,
+    surface: &Shared<Surface>,
+) -> Result<(Driver, Option<PathBuf>), Failure> {
+    let settled = &opened.settled;
+    let model = model::open(
+        home,
+        &settled.provider_key,
+        &settled.provider,
+        &settled.model,
+        request.run.record.as_deref(),
+    )?;
+    let launching = cell::launch(cell::Wanted {
+        home,
+        policy: opened.policy(),
+        root: opened.place.root(),
+        cwd: &opened.place.cwd,
+        env: settled.command_env.clone(),
+        repository: opened.place.repository.as_ref(),
+    });
+    let storing = async { opening::store(home, request, opened, files) };
+    // Both are waited for, so that a cell in the making is not left behind by an error.
+    let (cell, stored) = tokio::join!(launching, storing);
+    let (cell, mut stored) = (cell?, stored?);
+    let parts = Parts {
+        log: stored.log,
+        model,
+        cell,
+        files: Arc::clone(files),
+        sink: Box::new(surface.clone()),
+        limits: limits(settled),
+        max_retries: settled.max_retries(),
+        instruction_names: settled.instruction_names.clone(),
+        jitter,
+    };
+    let earlier = std::mem::take(&mut stored.records);
+    surface.with(|surface| surface.begin(opened, &stored.id, &earlier));
+    let mut driver = Driver::new(parts, &earlier)
+        .ok_or_else(|| anyhow!("the session's log does not begin as a log should"))?;
+    driver.record(stored.changes).map_err(driver_failure)?;
+    Ok((driver, stored.dir))
+}
+
+/// Begins a turn with the user's message, or goes on with an unfinished one.
+async fn drive(
+    driver: &mut Driver,
+    request: &Request,
+    opened: &Opened,
+    schema: Option<recto_runtime::schema::Schema>,
+) -> Result<Outcome, DriverError> {
+    let Some(message) = opened.message.clone() else {
+        // Only an unfinished turn goes on without a message; `opening` saw to that.
+        return Ok(driver.run_rest().await?.unwrap_or(Outcome::Completed { answer: String::new() }));
+    };
+    if driver.session().is_running() {
+        // A new message ends what an earlier run left unfinished.
+        driver.record(vec![Body::from(InterruptRequested {
+            by: "a new message".to_owned(),
+            limit: None,
+        })])?;
+        driver.run_rest().await?;
+    }
+    let _ = request;
+    driver.run_turn(TurnInput { items: vec![message], schema }).await
+}
+
+fn limits(settled: &Settled) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(timeout) = settled.command_timeout {
+        limits.command_timeout = timeout;
+    }
+    if let Some(timeout) = settled.check_timeout {
+        limits.check_timeout = timeout;
+    }
+    limits
+}
+
+/// A random number in 0..1. The standard library's hash keys are random, which is enough here.
+fn jitter() -> f64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    let random = RandomState::new().hash_one(0u8);
+    // 32 bits fit a double exactly.
+    f64::from((random >> 32) as u32) / f64::from(u32::MAX)
+}
+
+fn driver_failure(error: DriverError) -> Failure {
+    match error {
+        DriverError::Cell(error) => cell::failure(error),
+        DriverError::Log(_) => Failure { code: UNAVAILABLE, error: error.into(), hint: Some(
+            "what was recorded until then is kept; free some space or mend the cause, then go on \
+             with `recto exec resume`".to_owned(),
+        ) },
+    }
+}

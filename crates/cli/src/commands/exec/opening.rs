@@ -1,0 +1,326 @@
+//! Which session a turn belongs to, and what it begins with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use recto_protocol::policy::Policy;
+use recto_protocol::ports::files::Files;
+use recto_protocol::ports::log::Log;
+use recto_protocol::record::Body;
+use recto_protocol::settings::{Mode, Settings};
+use recto_protocol::{Item, Record, SessionId};
+use recto_runtime::opening::Opening;
+use recto_store::{MemoryLog, Sessions};
+
+use super::Request;
+use crate::args::ExecCommand;
+use crate::compose::home::Home;
+use crate::compose::place::{Place, text};
+use crate::compose::prompt;
+use crate::compose::settle::{self, Settled};
+use crate::exit::Failure;
+
+/// Most bytes of a user's own instruction file.
+const MOST_INSTRUCTIONS: u64 = 1 << 20;
+
+/// Everything decided before anything is made.
+pub struct Opened {
+    pub(super) place: Place,
+    pub(super) settled: Settled,
+    pub(super) source: Source,
+    /// The user's message; none to go on with an unfinished turn.
+    pub(super) message: Option<Item>,
+    pub(super) mode: Mode,
+}
+
+/// Where the session's log comes from.
+pub enum Source {
+    /// A new one.
+    New,
+    /// An earlier one, as it was when it was looked at.
+    Resumed {
+        id: SessionId,
+        settings: Box<Settings>,
+    },
+    /// A copy of an earlier one up to a record.
+    Forked {
+        from: SessionId,
+        at: u64,
+        settings: Box<Settings>,
+    },
+}
+
+impl Opened {
+    /// What commands may do: the configuration's word, or the resumed session's unless the command
+    /// line says otherwise. `ask` never writes.
+    pub fn policy(&self) -> Policy {
+        let mut policy = match self.before() {
+            Some(before) if !self.settled.policy_is_explicit => before.policy.clone(),
+            _ => self.settled.policy.clone(),
+        };
+        if self.mode == Mode::Ask {
+            policy.access = recto_protocol::policy::Access::ReadOnly;
+            policy.writable.clear();
+        }
+        policy
+    }
+
+    /// The settings of the session that is gone on with.
+    pub fn before(&self) -> Option<&Settings> {
+        match &self.source {
+            Source::New => None,
+            Source::Resumed { settings, .. } | Source::Forked { settings, .. } => Some(settings),
+        }
+    }
+}
+
+/// Decides what the turn begins with. Makes nothing yet.
+pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
+    let sessions = Sessions::open(&home.recto);
+    let (source, given, unfinished) = match &request.command {
+        None => (Source::New, request.prompt.as_deref(), false),
+        Some(ExecCommand::Resume { id, prompt, last, all }) => {
+            let (id, prompt) = if *last {
+                (newest(&sessions, request, *all)?, id.as_deref().or(prompt.as_deref()))
+            } else {
+                let id = id.as_deref().ok_or_else(no_id)?;
+                (super::super::sessions::find(&sessions, id)?, prompt.as_deref())
+            };
+            let (settings, unfinished) = look(&sessions, &id, None)?;
+            (Source::Resumed { id, settings }, prompt.or(request.prompt.as_deref()), unfinished)
+        }
+        Some(ExecCommand::Fork { id, prompt, at }) => {
+            let from = super::super::sessions::find(&sessions, id)?;
+            let last = last_seq(&sessions, &from)?;
+            let at = at.unwrap_or(last).min(last);
+            let (settings, unfinished) = look(&sessions, &from, Some(at))?;
+            (Source::Forked { from, at, settings }, prompt.as_deref(), unfinished)
+        }
+    };
+    let place = place(request, &source)?;
+    let mode = mode(request, &source)?;
+    let before = match &source {
+        Source::New => None,
+        Source::Resumed { settings, .. } | Source::Forked { settings, .. } => Some(&**settings),
+    };
+    let settled = settle::settle(home, &place, &request.run, before)?;
+    let needed = !unfinished;
+    let message = match prompt::read(given, needed)? {
+        Some(text) => Some(prompt::message(&text, &request.run.image)?),
+        None => None,
+    };
+    Ok(Opened { place, settled, source, message, mode })
+}
+
+fn no_id() -> Failure {
+    Failure::usage(anyhow!("which session is not said"))
+        .hint("give an id from `recto sessions list`, or --last")
+}
+
+fn newest(sessions: &Sessions, request: &Request, all: bool) -> Result<SessionId, Failure> {
+    let cwd = text(&Place::find(request.run.cd.as_deref())?.cwd);
+    let filter = recto_store::Filter {
+        cwd: (!all).then_some(cwd.clone()),
+        mode: Some(request.mode),
+        limit: Some(1),
+    };
+    let listing = sessions.list(&filter).map_err(|error| Failure::unavailable(error))?;
+    listing.sessions.into_iter().next().map(|summary| summary.id).ok_or_else(|| {
+        let place = if all { "at all".to_owned() } else { format!("in {cwd}") };
+        Failure::usage(anyhow!("there is no session {place}"))
+            .hint("`recto sessions list --all` shows those of other directories")
+    })
+}
+
+/// A session's settings, and whether its last turn is unfinished; without locking it.
+fn look(
+    sessions: &Sessions,
+    id: &SessionId,
+    at: Option<u64>,
+) -> Result<(Box<Settings>, bool), Failure> {
+    let records = read(sessions, id)?;
+    let upto = records.iter().take_while(|record| at.is_none_or(|at| record.seq <= at));
+    let session = recto_agent::Session::replay(upto)
+        .ok_or_else(|| Failure::usage(anyhow!("session {id} has an empty log")))?;
+    Ok((Box::new(session.settings().clone()), session.is_running()))
+}
+
+fn last_seq(sessions: &Sessions, id: &SessionId) -> Result<u64, Failure> {
+    Ok(read(sessions, id)?.last().map_or(0, |record| record.seq))
+}
+
+fn read(sessions: &Sessions, id: &SessionId) -> Result<Vec<Record>, Failure> {
+    sessions
+        .read(id)
+        .with_context(|| format!("cannot read session {id}"))
+        .map_err(Failure::usage)
+}
+
+fn place(request: &Request, source: &Source) -> Result<Place, Failure> {
+    let settings = match source {
+        Source::New => {
+            let place = Place::find(request.run.cd.as_deref())?;
+            place.require_repository(request.run.skip_git_repo_check)?;
+            return Ok(place);
+        }
+        Source::Resumed { settings, .. } | Source::Forked { settings, .. } => settings,
+    };
+    let place = Place::find(Some(settings.cwd.as_ref())).map_err(|failure| {
+        failure.hint("a session goes on where it began; make that directory again, or begin anew")
+    })?;
+    if let Some(given) = &request.run.cd {
+        let given = Place::find(Some(given))?;
+        if given.cwd != place.cwd {
+            return Err(Failure::usage(anyhow!(
+                "the session belongs to {}, not to {}",
+                place.cwd.display(),
+                given.cwd.display()
+            ))
+            .hint("leave -C out, or begin a new session there"));
+        }
+    }
+    Ok(place)
+}
+
+fn mode(request: &Request, source: &Source) -> Result<Mode, Failure> {
+    let (Source::Resumed { settings, .. } | Source::Forked { settings, .. }) = source else {
+        return Ok(request.mode);
+    };
+    if settings.mode == request.mode {
+        return Ok(request.mode);
+    }
+    let (is, should) = match settings.mode {
+        Mode::Ask => ("asks", "recto ask resume"),
+        Mode::Code => ("changes code", "recto exec resume"),
+    };
+    Err(Failure::usage(anyhow!("this session {is}")).hint(format!("go on with it by `{should}`")))
+}
+
+/// A session that is open for writing.
+pub struct Stored {
+    pub(super) id: SessionId,
+    pub(super) log: Box<dyn Log>,
+    /// What its log holds.
+    pub(super) records: Vec<Record>,
+    /// What is to be told the model first.
+    pub(super) changes: Vec<Body>,
+    /// Where it lies; none for an ephemeral one.
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// Makes the session's log, or opens it again.
+pub fn store(
+    home: &Home,
+    request: &Request,
+    opened: &Opened,
+    files: &Arc<dyn Files>,
+) -> Result<Stored, Failure> {
+    home.make().with_context(|| format!("cannot make {}", home.recto.display()))?;
+    let sessions = Sessions::open(&home.recto);
+    match &opened.source {
+        Source::New => create(home, request, opened, files, &sessions),
+        Source::Resumed { id, .. } => resume(home, opened, files, &sessions, id),
+        Source::Forked { from, at, .. } => {
+            let id = new_id();
+            sessions
+                .fork(from, *at, &id)
+                .with_context(|| format!("cannot fork session {from}"))?;
+            resume(home, opened, files, &sessions, &id)
+        }
+    }
+}
+
+fn create(
+    home: &Home,
+    request: &Request,
+    opened: &Opened,
+    files: &Arc<dyn Files>,
+    sessions: &Sessions,
+) -> Result<Stored, Failure> {
+    let id = new_id();
+    let (mut log, dir): (Box<dyn Log>, _) = if request.run.ephemeral {
+        (Box::new(MemoryLog::new(id.clone(), clock())), None)
+    } else {
+        let log = sessions.create(&id, clock()).context("cannot make a session")?;
+        let dir = log.dir().to_owned();
+        (Box::new(log), Some(dir))
+    };
+    let bodies = opening(home, opened, id.clone()).records(files);
+    let records = log.append_relaxed(bodies).context("cannot write the session's log")?;
+    Ok(Stored { id, log, records, changes: Vec::new(), dir })
+}
+
+fn resume(
+    home: &Home,
+    opened: &Opened,
+    files: &Arc<dyn Files>,
+    sessions: &Sessions,
+    id: &SessionId,
+) -> Result<Stored, Failure> {
+    let (log, records, recovered) =
+        sessions.resume(id, clock()).with_context(|| format!("cannot go on with session {id}"))?;
+    let session = recto_agent::Session::replay(&records)
+        .ok_or_else(|| Failure::usage(anyhow!("session {id} has an empty log")))?;
+    let changes = opening(home, opened, id.clone()).changes(
+        &records,
+        session.settings(),
+        recovered.torn_bytes,
+        files,
+    );
+    let dir = Some(log.dir().to_owned());
+    Ok(Stored { id: id.clone(), log: Box::new(log), records, changes, dir })
+}
+
+/// What the session is made of now: the configuration, over which a resumed session keeps what the
+/// command line does not change.
+fn opening(home: &Home, opened: &Opened, id: SessionId) -> Opening {
+    let settled = &opened.settled;
+    Opening {
+        id,
+        mode: opened.mode,
+        provider: settled.provider_key.clone(),
+        model: settled.model.clone(),
+        profile: settled.profile.clone(),
+        reasoning: settled.reasoning.clone(),
+        cwd: text(&opened.place.cwd),
+        repository: opened.place.repository.as_ref().map(|_| text(opened.place.root())),
+        policy: opened.policy(),
+        checks: settled.checks.clone(),
+        budget: settled.budget.clone(),
+        base_commit: opened.place.head(),
+        date: jiff::Zoned::now().strftime("%Y-%m-%d").to_string(),
+        user_instructions: user_instructions(home),
+        instruction_names: settled.instruction_names.clone(),
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The user's own instruction file, from the program's directory.
+fn user_instructions(home: &Home) -> Vec<recto_agent::agents_md::File> {
+    use std::io::Read as _;
+    ["AGENTS.override.md", "AGENTS.md"]
+        .into_iter()
+        .find_map(|name| {
+            let path = home.file(name);
+            let mut bytes = Vec::new();
+            let file = std::fs::File::open(&path).ok()?;
+            file.take(MOST_INSTRUCTIONS).read_to_end(&mut bytes).ok()?;
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            (!text.trim().is_empty()).then(|| recto_agent::agents_md::File {
+                path: format!("~/.recto/{name}"),
+                text,
+            })
+        })
+        .into_iter()
+        .collect()
+}
+
+fn new_id() -> SessionId {
+    SessionId(uuid::Uuid::now_v7().to_string())
+}
+
+/// Milliseconds since 1970.
+pub fn clock() -> recto_store::Clock {
+    Box::new(|| jiff::Timestamp::now().as_millisecond())
+}

@@ -1,0 +1,138 @@
+//! Where a turn's progress and answer go: JSON lines, or words for people.
+
+use std::io::IsTerminal as _;
+
+use recto_evidence::Report;
+use recto_protocol::{Record, SessionId};
+use recto_runtime::{LiveEvent, Sink};
+
+use super::super::report::{Ages, Output, verdict_word};
+use super::opening::Opened;
+use crate::args::RunArgs;
+use crate::compose::place::text;
+use crate::exit::Failure;
+use crate::output::human::Human;
+use crate::output::jsonl::Jsonl;
+use crate::output::safe::safe;
+
+/// The surface of one turn.
+pub struct Surface {
+    face: Face,
+    ages: Ages,
+}
+
+enum Face {
+    Jsonl(Box<Jsonl<std::io::Stdout>>),
+    Human(Box<Human>),
+}
+
+
+impl Surface {
+    /// The surface that the command line asks for.
+    pub fn new(run: &RunArgs) -> Self {
+        let face = if run.json {
+            Face::Jsonl(Box::new(Jsonl::new(std::io::stdout(), run.deltas)))
+        } else {
+            let terminal = std::io::stderr().is_terminal();
+            let colour = match run.color.as_str() {
+                "always" => true,
+                "never" => false,
+                _ => terminal && crate::compose::home::variable("NO_COLOR").is_none(),
+            };
+            Face::Human(Box::new(Human::new(terminal, colour)))
+        };
+        Self { face, ages: Ages::default() }
+    }
+
+    /// Which outputs are older than the last change.
+    pub fn ages(&self) -> Ages {
+        self.ages.clone()
+    }
+
+    /// Says which session this is. `earlier` is its log so far.
+    pub fn begin(&mut self, opened: &Opened, id: &SessionId, earlier: &[Record]) {
+        for record in earlier {
+            self.ages.note(record);
+        }
+        match &mut self.face {
+            Face::Jsonl(jsonl) => {
+                jsonl.begin(id.as_str(), text(opened.place.root()), earlier);
+            }
+            Face::Human(human) => human.banner(&format!(
+                "session {id} · {} · {} · {}",
+                opened.settled.model,
+                opened.policy().access.name(),
+                text(&opened.place.cwd),
+            )),
+        }
+    }
+
+    /// Something about the configuration that users should know.
+    pub fn notice(&mut self, notice: &str) {
+        match &mut self.face {
+            Face::Jsonl(jsonl) => jsonl.warning("config", notice),
+            Face::Human(human) => human.banner(&format!("warning: {}", safe(notice))),
+        }
+    }
+
+    /// Tells of a failure outside any turn.
+    pub fn fatal(&mut self, message: &str) {
+        if let Face::Jsonl(jsonl) = &mut self.face {
+            jsonl.error(message);
+        }
+    }
+}
+
+impl Sink for Surface {
+    fn event(&mut self, event: LiveEvent<'_>) {
+        if let LiveEvent::Record(record) = event {
+            self.ages.note(record);
+        }
+        match &mut self.face {
+            Face::Jsonl(jsonl) => jsonl.event(event),
+            Face::Human(human) => human.event(event),
+        }
+    }
+}
+
+impl Output for Surface {
+    fn close(&mut self, report: Option<&Report>) {
+        match &mut self.face {
+            Face::Jsonl(jsonl) => jsonl.close(report),
+            Face::Human(human) => human.close(report.map(citation_lines).unwrap_or_default()),
+        }
+    }
+}
+
+/// The citations that do not hold, one line each, after a line that counts them.
+fn citation_lines(report: &Report) -> Vec<String> {
+    if report.citations.is_empty() && report.malformed.is_empty() {
+        return Vec::new();
+    }
+    let bad: Vec<String> = report
+        .citations
+        .iter()
+        .filter(|checked| checked.verdict != recto_evidence::Verdict::Holds)
+        .map(|checked| format!("  {}: {}", safe(&checked.citation.to_string()), verdict_word(checked.verdict)))
+        .collect();
+    let mut lines = vec![format!(
+        "citations: {} of {} hold",
+        report.citations.len() - bad.len(),
+        report.citations.len() + report.malformed.len(),
+    )];
+    lines.extend(bad);
+    lines
+}
+
+/// Prints the final answer: readable on a terminal, as it is elsewhere.
+pub fn print_answer(answer: &str) -> Result<(), Failure> {
+    let mut text = if std::io::stdout().is_terminal() {
+        safe(&recto_evidence::plain(answer))
+    } else {
+        answer.to_owned()
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    super::super::print(&text)
+}

@@ -1,0 +1,10 @@
+//! Puts a session's parts together: the only code that names adapters.
+
+pub mod cell;
+pub mod files;
+pub mod git;
+pub mod home;
+pub mod model;
+pub mod place;
+pub mod prompt;
+pub mod settle;

@@ -1,0 +1,97 @@
+//! The model of a session.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use recto_model::script::{Recorder, Scripted};
+use recto_protocol::ports::model::Model;
+use recto_protocol::profile::Provider;
+
+use super::home::{Home, variable};
+use crate::exit::Failure;
+
+/// Before a script's path, where a model is named.
+pub const SCRIPT: &str = "script:";
+
+/// Opens the model: a provider's, or a script.
+///
+/// # Errors
+/// When the key is missing, the provider is not configured as it needs to be, or the script can't
+/// be read.
+pub fn open(
+    home: &Home,
+    provider_key: &str,
+    provider: &Provider,
+    model: &str,
+    record: Option<&Path>,
+) -> Result<Arc<dyn Model>, Failure> {
+    let opened: Arc<dyn Model> = match model.strip_prefix(SCRIPT) {
+        Some(path) => Arc::new(
+            Scripted::open(Path::new(path))
+                .with_context(|| format!("cannot use the script {path}"))
+                .map_err(Failure::usage)?,
+        ),
+        None => Arc::new(client(home, provider_key, provider)?),
+    };
+    match record {
+        Some(path) => Ok(Arc::new(
+            Recorder::create(opened, path)
+                .with_context(|| format!("cannot record to {}", path.display()))
+                .map_err(Failure::usage)?,
+        )),
+        None => Ok(opened),
+    }
+}
+
+fn client(
+    home: &Home,
+    key: &str,
+    provider: &Provider,
+) -> Result<recto_model::responses::Client, Failure> {
+    let lookup = |name: &str| variable(name).or_else(|| stored_key(home, name));
+    let client = recto_model::responses::Client::new(provider, &lookup).map_err(|error| {
+        let failure = Failure::usage(anyhow!(error).context(format!("cannot use provider {key}")));
+        match &provider.env_key {
+            Some(variable) => failure.hint(format!(
+                "set {variable}, or put `{variable} = \"…\"` into {} (mode 0600); without a key, \
+                 `recto demo` and `--model script:FILE` work",
+                home.file("keys.toml").display()
+            )),
+            None => failure,
+        }
+    })?;
+    if provider.base_url.starts_with("https:") {
+        // Loading the system's certificates takes milliseconds that nobody has to wait for.
+        let ahead = client.clone();
+        std::thread::spawn(move || ahead.prepare());
+    }
+    Ok(client)
+}
+
+/// Whether a provider's key is there, or none is needed.
+pub fn has_key(home: &Home, provider: &Provider) -> bool {
+    provider
+        .env_key
+        .as_deref()
+        .is_none_or(|name| variable(name).or_else(|| stored_key(home, name)).is_some())
+}
+
+/// A key from `keys.toml`, which must be readable by its owner alone.
+pub fn stored_key(home: &Home, name: &str) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    // What SDKs of the reference command line pass their key in.
+    if name == "OPENAI_API_KEY"
+        && let Some(key) = variable("CODEX_API_KEY")
+    {
+        return Some(key);
+    }
+    let path: PathBuf = home.file("keys.toml");
+    let meta = std::fs::metadata(&path).ok()?;
+    if meta.mode() & 0o077 != 0 {
+        return None;
+    }
+    let text = std::fs::read_to_string(&path).ok()?;
+    let table: toml::Table = text.parse().ok()?;
+    table.get(name)?.as_str().map(str::to_owned)
+}

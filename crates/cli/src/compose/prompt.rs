@@ -1,0 +1,133 @@
+//! The user's message: text from the command line and standard input, and images.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use recto_protocol::Item;
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+
+/// Most bytes of a prompt.
+const MOST_PROMPT: u64 = 1 << 20;
+/// Most bytes of an image's file.
+const MOST_IMAGE: u64 = 32 << 20;
+/// Most bytes of an output schema.
+const MOST_SCHEMA: u64 = 1 << 20;
+
+/// Reads the prompt: `given`, else standard input; piped input is added to a given prompt. None
+/// when there is neither and none is needed.
+///
+/// # Errors
+/// When there is no prompt, or it is not text, or too long.
+pub fn read(given: Option<&str>, needed: bool) -> Result<Option<String>, Failure> {
+    let stdin = std::io::stdin();
+    let piped = !stdin.is_terminal();
+    match given {
+        Some("-") => piped_text(true).map(Some),
+        Some(prompt) => {
+            check_length(prompt.len() as u64)?;
+            let more = if piped { waiting_text()? } else { None };
+            Ok(Some(match more {
+                Some(more) => format!("{prompt}\n\n<stdin>\n{}\n</stdin>", more.trim_end()),
+                None => prompt.to_owned(),
+            }))
+        }
+        None if piped && needed => piped_text(true).map(Some),
+        None if piped => Ok(waiting_text()?),
+        None if needed => Err(Failure::usage(anyhow!("there is no prompt"))
+            .hint("give the task as an argument, or pipe it in: `recto exec - < task.md`")),
+        None => Ok(None),
+    }
+}
+
+/// Standard input, unless nothing comes and nobody closes it either: an open pipe that nobody
+/// writes to, as some CI systems leave it, must not hold the work up for ever.
+#[allow(clippy::print_stderr)]
+fn waiting_text() -> Result<Option<String>, Failure> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let patience = Timespec { tv_sec: 2, tv_nsec: 0 };
+    if !poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0) {
+        eprintln!("warning: standard input is open but silent, so it is not read");
+        return Ok(None);
+    }
+    let text = piped_text(false)?;
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
+}
+
+fn piped_text(needed: bool) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(MOST_PROMPT + 1)
+        .read_to_end(&mut bytes)
+        .context("cannot read standard input")
+        .map_err(Failure::usage)?;
+    check_length(bytes.len() as u64)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::usage(anyhow!("standard input is not valid UTF-8 text")))?;
+    if needed && text.trim().is_empty() {
+        return Err(Failure::usage(anyhow!("there is no prompt on standard input")));
+    }
+    Ok(text)
+}
+
+fn check_length(bytes: u64) -> Result<(), Failure> {
+    if bytes <= MOST_PROMPT {
+        return Ok(());
+    }
+    Err(Failure::usage(anyhow!("the prompt is longer than {} KiB", MOST_PROMPT >> 10)).hint(
+        "put long material into a file of the repository and name it in the prompt",
+    ))
+}
+
+/// Makes the user's message of a prompt and images.
+///
+/// # Errors
+/// When an image can't be read or is none.
+pub fn message(prompt: &str, images: &[PathBuf]) -> Result<Item, Failure> {
+    let mut parts: Vec<Value> = Vec::new();
+    for path in images {
+        let bytes = read_capped(path, MOST_IMAGE, "image")?;
+        let url = recto_runtime::image_url(&bytes)
+            .map_err(|reason| anyhow!("cannot use image {}: {reason}", path.display()))
+            .map_err(Failure::usage)?;
+        parts.push(json!({"type": "input_image", "image_url": url}));
+    }
+    parts.push(json!({"type": "input_text", "text": prompt}));
+    Ok(Item::user_parts(parts))
+}
+
+/// Reads the schema that the final answer must fit.
+///
+/// # Errors
+/// When it can't be read or is no JSON schema.
+pub fn schema(path: &Path) -> Result<recto_runtime::schema::Schema, Failure> {
+    let bytes = read_capped(path, MOST_SCHEMA, "output schema")?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::usage(anyhow!("{} is not valid UTF-8 text", path.display())))?;
+    recto_runtime::schema::Schema::parse(&text)
+        .with_context(|| format!("cannot use {}", path.display()))
+        .map_err(Failure::usage)
+}
+
+fn read_capped(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, Failure> {
+    let read = || -> anyhow::Result<Vec<u8>> {
+        let file = std::fs::File::open(path)?;
+        if !file.metadata()?.is_file() {
+            anyhow::bail!("it is not a regular file");
+        }
+        let mut bytes = Vec::new();
+        file.take(most + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most {
+            anyhow::bail!("it is larger than {} KiB", most >> 10);
+        }
+        Ok(bytes)
+    };
+    read()
+        .with_context(|| format!("cannot read {what} {}", path.display()))
+        .map_err(Failure::usage)
+}

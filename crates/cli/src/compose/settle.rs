@@ -1,0 +1,253 @@
+//! Configuration, read from everywhere it can come from and resolved once.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use recto_config::{Flags, Input, Layer, Project, Resolved, Text, VARIABLES};
+use recto_model::providers::Catalogue;
+use recto_protocol::policy::Policy;
+use recto_protocol::profile::{PatchTool, Profile, Provider};
+use recto_protocol::settings::{Budget, Settings};
+use serde_json::json;
+
+use super::home::{Home, variable};
+use super::model::SCRIPT;
+use super::place::{Place, text};
+use crate::args::RunArgs;
+use crate::exit::Failure;
+
+/// Everything that configuration decides about a session.
+#[derive(Debug)]
+pub struct Settled {
+    /// The provider's key in the configuration.
+    pub provider_key: String,
+    /// The provider.
+    pub provider: Provider,
+    /// The model.
+    pub model: String,
+    /// What the model can do.
+    pub profile: Profile,
+    /// Reasoning settings, as the JSON text of an object.
+    pub reasoning: Option<String>,
+    /// What commands may do.
+    pub policy: Policy,
+    /// Whether the command line says what commands may do.
+    pub policy_is_explicit: bool,
+    /// Commands that must pass before work counts as done.
+    pub checks: Vec<String>,
+    /// Where to stop.
+    pub budget: Budget,
+    /// Names of instruction files besides AGENTS.md.
+    pub instruction_names: Vec<String>,
+    /// When commands are killed.
+    pub command_timeout: Option<Duration>,
+    /// When checks are killed.
+    pub check_timeout: Option<Duration>,
+    /// Variables for commands.
+    pub command_env: Vec<(String, String)>,
+    /// What users should know.
+    pub notices: Vec<String>,
+}
+
+impl Settled {
+    /// Tries after the first when the model fails in a way that may pass.
+    pub fn max_retries(&self) -> u32 {
+        self.provider.max_retries.unwrap_or(recto_runtime::retry::DEFAULT_RETRIES)
+    }
+}
+
+/// Resolves configuration for a session at `place`. What an earlier session was started with stays
+/// as long as the command line does not say otherwise.
+///
+/// # Errors
+/// Everything that is wrong with the configuration.
+pub fn settle(
+    home: &Home,
+    place: &Place,
+    run: &RunArgs,
+    before: Option<&Settings>,
+) -> Result<Settled, Failure> {
+    let resolved = resolve(home, Some(place), run)?;
+    let config = &resolved.values;
+    let catalogue = catalogue(&resolved)?;
+    let keeps_model = before.is_some() && !is_explicit(&resolved, &["model", "provider"]);
+    let (provider_key, model) = match before {
+        Some(before) if keeps_model => (before.provider.clone(), Some(before.model.clone())),
+        _ => (config.provider.clone(), config.model.clone()),
+    };
+    let provider = catalogue.provider(&provider_key).ok_or_else(|| {
+        Failure::usage(anyhow!("there is no provider {provider_key:?}"))
+            .hint("`recto config show` lists the providers; docs/providers.md says how to add one")
+    })?;
+    let model = model.or_else(|| provider.default_model.clone()).ok_or_else(|| {
+        Failure::usage(anyhow!("no model is named, and provider {provider_key:?} has no default"))
+            .hint("name one with -m, or set `model` in the configuration")
+    })?;
+    let model = absolute_script(&model)?;
+    let mut notices = resolved.notices.clone();
+    let profile = profile(&catalogue, config, &model, &mut notices);
+    Ok(Settled {
+        reasoning: reasoning(config, &profile),
+        provider_key,
+        provider,
+        model,
+        profile,
+        policy: config.policy(),
+        policy_is_explicit: is_explicit(&resolved, &["sandbox_mode", "sandbox_workspace_write"]),
+        checks: config.checks.clone(),
+        budget: config.budget.clone(),
+        instruction_names: config.instruction_names.clone(),
+        command_timeout: seconds(config.tools.command_timeout_secs),
+        check_timeout: seconds(config.tools.check_timeout_secs),
+        command_env: command_env(config),
+        notices,
+    })
+}
+
+/// Reads all layers and resolves them.
+///
+/// # Errors
+/// Everything that is wrong with the configuration.
+pub fn resolve(home: &Home, place: Option<&Place>, run: &RunArgs) -> Result<Resolved, Failure> {
+    let project = place.filter(|place| place.repository.is_some()).map(Place::root);
+    let input = Input {
+        user: file(&home.file("config.toml"))?,
+        project: match project {
+            Some(root) => file(&root.join(".recto/config.toml"))?
+                .map(|file| Project { root: text(root), file }),
+            None => None,
+        },
+        variables: variables(),
+        flags: flags(run)?,
+        pairs: run.config.clone(),
+        known_providers: Catalogue::builtin().provider_keys().map(str::to_owned).collect(),
+    };
+    recto_config::resolve(&input).map_err(Failure::usage)
+}
+
+fn flags(run: &RunArgs) -> Result<Flags, Failure> {
+    let mut add_dirs = Vec::new();
+    for dir in &run.add_dir {
+        let dir = dir
+            .canonicalize()
+            .with_context(|| format!("cannot add the directory {}", dir.display()))
+            .map_err(Failure::usage)?;
+        add_dirs.push(text(&dir));
+    }
+    Ok(Flags {
+        profile: run.profile.clone(),
+        model: run.model.clone(),
+        provider: run.provider.clone(),
+        reasoning_effort: run.effort.clone(),
+        sandbox_mode: run.sandbox.clone(),
+        network_access: None,
+        add_dirs,
+        checks: run.check.clone(),
+        steps: run.max_steps,
+        cost: run.max_cost,
+        tokens: run.max_tokens,
+        seconds: run.max_seconds,
+    })
+}
+
+fn variables() -> BTreeMap<String, String> {
+    VARIABLES
+        .iter()
+        .filter_map(|known| Some((known.name.to_owned(), variable(known.name)?)))
+        .collect()
+}
+
+/// A configuration file's text; none when there is no file.
+fn file(path: &Path) -> Result<Option<Text>, Failure> {
+    let read = || -> anyhow::Result<Option<Text>> {
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(anyhow!("it is not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        // One byte more than is taken, so that the limit is noticed where it is known.
+        file.take(recto_config::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        let contents = String::from_utf8(bytes).context("it is not valid UTF-8")?;
+        Ok(Some(Text { path: path.display().to_string(), text: contents }))
+    };
+    read().with_context(|| format!("cannot read {}", path.display())).map_err(Failure::usage)
+}
+
+fn catalogue(resolved: &Resolved) -> Result<Catalogue, Failure> {
+    Catalogue::builtin().merged(&resolved.values.catalogue).map_err(Failure::usage)
+}
+
+/// Whether one of `keys`, or something below it, is set on the command line.
+fn is_explicit(resolved: &Resolved, keys: &[&str]) -> bool {
+    resolved.origins.iter().any(|(key, origin)| {
+        let named = keys.iter().any(|named| {
+            key.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        named && matches!(origin.layer, Layer::Flag | Layer::Pair)
+    })
+}
+
+fn profile(
+    catalogue: &Catalogue,
+    config: &recto_config::Config,
+    model: &str,
+    notices: &mut Vec<String>,
+) -> Profile {
+    let mut profile = if model.starts_with(SCRIPT) {
+        Profile { apply_patch: PatchTool::Function, ..Profile::default() }
+    } else {
+        let (profile, known) = catalogue.profile(model);
+        if !known {
+            notices.push(format!(
+                "nothing is known of model {model:?}: it is taken to have a window of {} tokens \
+                 and no known price; `[models.{model:?}]` in the configuration says otherwise",
+                profile.context_window
+            ));
+        }
+        profile
+    };
+    config.adjust(&mut profile);
+    profile
+}
+
+fn reasoning(config: &recto_config::Config, profile: &Profile) -> Option<String> {
+    if !profile.reasoning {
+        return None;
+    }
+    let mut fields = serde_json::Map::new();
+    if let Some(effort) = &config.reasoning_effort {
+        fields.insert("effort".into(), json!(effort));
+    }
+    let summary = config.reasoning_summary.as_deref().unwrap_or("auto");
+    if summary != "none" {
+        fields.insert("summary".into(), json!(summary));
+    }
+    Some(serde_json::Value::Object(fields).to_string())
+}
+
+/// A script's path does not depend on where a session is resumed from.
+fn absolute_script(model: &str) -> Result<String, Failure> {
+    let Some(path) = model.strip_prefix(SCRIPT) else { return Ok(model.to_owned()) };
+    let path = std::path::absolute(path)
+        .with_context(|| format!("cannot use the script {path}"))
+        .map_err(Failure::usage)?;
+    Ok(format!("{SCRIPT}{}", text(&path)))
+}
+
+fn command_env(config: &recto_config::Config) -> Vec<(String, String)> {
+    let passed = config.env.pass.iter().filter_map(|name| Some((name.clone(), variable(name)?)));
+    let set = config.env.set.iter().map(|(name, value)| (name.clone(), value.clone()));
+    passed.chain(set).collect()
+}
+
+fn seconds(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}

@@ -1,0 +1,7 @@
+//! The `recto` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    recto_cli::main()
+}

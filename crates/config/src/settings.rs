@@ -1,0 +1,126 @@
+//! The finished settings.
+
+use std::collections::BTreeMap;
+
+use recto_protocol::policy::{Access, Network, Policy};
+use recto_protocol::profile::Profile;
+use recto_protocol::settings::Budget;
+use serde::Deserialize;
+
+/// All settings, resolved.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The model. None: the provider's default model.
+    pub model: Option<String>,
+    /// The provider's key.
+    pub provider: String,
+    /// How long the model may think, in the provider's words.
+    pub reasoning_effort: Option<String>,
+    /// Which summary of its thinking the model gives.
+    pub reasoning_summary: Option<String>,
+    /// Overrides the window of whichever model is used.
+    pub model_context_window: Option<u64>,
+    /// Overrides the compaction limit of whichever model is used.
+    pub model_auto_compact_token_limit: Option<u64>,
+    /// Overrides the output limit of whichever model is used.
+    pub model_max_output_tokens: Option<u64>,
+    /// Whether the provider may search the web for the model.
+    pub web_search: WebSearch,
+    /// What commands may write. [`Config::policy`] joins it with the next.
+    pub sandbox_mode: Access,
+    /// What else is allowed in `workspace-write`.
+    pub sandbox_workspace_write: WorkspaceWrite,
+    /// The variables that commands see.
+    pub env: Env,
+    /// Where to stop.
+    pub budget: Budget,
+    /// Commands that must pass before work counts as done.
+    pub checks: Vec<String>,
+    /// Files that are read as instructions where there is no AGENTS.md.
+    pub instruction_names: Vec<String>,
+    /// Limits of tools.
+    pub tools: Tools,
+    /// The profile that was selected.
+    pub profile: Option<String>,
+    /// The tables `providers` and `models`, to be laid over what the program knows by itself.
+    /// Fields are spelled canonically, and only those that somebody set are there.
+    #[serde(skip)]
+    pub catalogue: toml::Table,
+}
+
+/// What is allowed in `workspace-write` beyond the work tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkspaceWrite {
+    /// Whether commands reach the network.
+    pub network_access: bool,
+    /// Further directories that may be written; absolute.
+    pub writable_roots: Vec<String>,
+}
+
+/// The variables that commands see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Env {
+    /// Variables with their values.
+    pub set: BTreeMap<String, String>,
+    /// Names of the user's own variables.
+    pub pass: Vec<String>,
+}
+
+/// Limits of tools.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tools {
+    /// Seconds after which a command is killed.
+    pub command_timeout_secs: u64,
+    /// Seconds after which a check is killed.
+    pub check_timeout_secs: u64,
+}
+
+/// Whether the provider may search the web for the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebSearch {
+    /// No.
+    #[default]
+    Disabled,
+    /// In what the provider has stored.
+    Cached,
+    /// In the web as it is now.
+    Live,
+}
+
+impl Config {
+    /// What a session's cell may do. What `workspace-write` adds counts in `workspace-write` only.
+    pub fn policy(&self) -> Policy {
+        let further = &self.sandbox_workspace_write;
+        match self.sandbox_mode {
+            Access::ReadOnly => Policy { access: Access::ReadOnly, ..Policy::default() },
+            Access::WorkspaceWrite => Policy {
+                access: Access::WorkspaceWrite,
+                network: if further.network_access { Network::Open } else { Network::None },
+                writable: further.writable_roots.clone(),
+            },
+            Access::DangerFullAccess => Policy {
+                access: Access::DangerFullAccess,
+                network: Network::Open,
+                writable: Vec::new(),
+            },
+        }
+    }
+
+    /// Applies what was set for whichever model is used to the profile of the one that is.
+    pub fn adjust(&self, profile: &mut Profile) {
+        if let Some(window) = self.model_context_window {
+            profile.context_window = window;
+        }
+        if self.model_auto_compact_token_limit.is_some() {
+            profile.auto_compact_limit = self.model_auto_compact_token_limit;
+        }
+        if self.model_max_output_tokens.is_some() {
+            profile.max_output_tokens = self.model_max_output_tokens;
+        }
+    }
+}

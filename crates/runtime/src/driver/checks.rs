@@ -1,0 +1,56 @@
+//! Runs the required checks that the model left undone.
+
+use recto_protocol::ports::cell::Command;
+use recto_protocol::record::CheckFinished;
+
+use super::{Driver, DriverError, milliseconds};
+use crate::live::LiveEvent;
+use crate::tools::{lock, run_to_end};
+
+impl Driver {
+    /// Runs each command in the cell, one after the other, and records it. Stops early when a user
+    /// speaks, since that may change what is due.
+    pub(super) async fn run_checks(&mut self, commands: Vec<String>) -> Result<(), DriverError> {
+        for command in commands {
+            self.live.emit(LiveEvent::CheckStarted(&command));
+            let spec = Command {
+                argv: vec!["sh".into(), "-c".into(), command.clone()],
+                cwd: Some(self.session.settings().root.clone()),
+                ..Command::default()
+            };
+            let timeout = self.tools.limits.check_timeout;
+            let (cell, log, live) = (&*self.tools.cell, &self.log, &self.live);
+            let check = run_to_end(cell, log, live, spec, &command, timeout);
+            let ended = tokio::select! {
+                biased;
+                Some(control) = self.controls.recv() => {
+                    self.tools.stop_all().await;
+                    return self.control(control);
+                }
+                () = super::sleep_until(self.deadline) => {
+                    self.tools.stop_all().await;
+                    return self.out_of_time();
+                }
+                ended = check => ended,
+            };
+            let finished = match ended {
+                Ok(ended) => CheckFinished {
+                    command,
+                    exit_code: ended.exit_code,
+                    chunk: ended.chunk,
+                    output: ended.output,
+                    duration_ms: milliseconds(ended.duration),
+                },
+                Err(error) => CheckFinished {
+                    command,
+                    exit_code: None,
+                    chunk: lock(&self.log).create_chunk()?.id(),
+                    output: format!("the check could not be run: {error}"),
+                    duration_ms: 0,
+                },
+            };
+            self.record(vec![finished.into()])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! Makes a long conversation shorter.
+
+use futures_util::StreamExt as _;
+use recto_agent::{CompactRequest, prompts};
+use recto_protocol::ports::model::{ErrorKind, FinishReason, ModelError, ModelEvent};
+use recto_protocol::record::{Compacted, CompactionFailed};
+use recto_protocol::usage::Usage;
+use recto_protocol::{Item, View};
+
+use super::{Driver, DriverError};
+use crate::live::LiveEvent;
+use crate::retry;
+
+/// What a compaction's response gave.
+struct Gathered {
+    items: Vec<Item>,
+    usage: Option<Usage>,
+    error: Option<ModelError>,
+    reason: Option<FinishReason>,
+}
+
+impl Driver {
+    /// Asks for a compaction and records it, or why there was none.
+    pub(super) async fn compact(&mut self, compact: CompactRequest) -> Result<(), DriverError> {
+        self.live.emit(LiveEvent::Compacting);
+        let mut failures = 0;
+        loop {
+            let response = gather(self.model.respond(compact.request.clone()));
+            let gathered = tokio::select! {
+                biased;
+                Some(control) = self.controls.recv() => return self.control(control),
+                () = super::sleep_until(self.deadline) => return self.out_of_time(),
+                gathered = response => gathered,
+            };
+            failures += 1;
+            let wait = gathered
+                .error
+                .as_ref()
+                .and_then(|error| retry::delay(error, failures, self.max_retries, (self.jitter)()));
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return self.compacted(compact.by_provider, gathered),
+            }
+        }
+    }
+
+    fn compacted(&mut self, by_provider: bool, gathered: Gathered) -> Result<(), DriverError> {
+        let cost = self.cost(gathered.usage.as_ref());
+        let usage = gathered.usage.unwrap_or_default();
+        let items = match &gathered.error {
+            Some(error) if error.kind == ErrorKind::ContextLength => {
+                Err("the conversation is too long even for a summary".to_owned())
+            }
+            Some(error) => Err(error.message.clone()),
+            None if by_provider => provider_item(gathered.items),
+            None => summary(&gathered),
+        };
+        let body = match items {
+            Ok(items) => Compacted { items, usage, cost }.into(),
+            Err(reason) => CompactionFailed { reason, usage, cost }.into(),
+        };
+        self.record(vec![body])
+    }
+}
+
+async fn gather(
+    mut events: futures_util::stream::BoxStream<'static, Result<ModelEvent, ModelError>>,
+) -> Gathered {
+    let mut gathered = Gathered { items: Vec::new(), usage: None, error: None, reason: None };
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(ModelEvent::Item(item)) => gathered.items.push(item),
+            Ok(ModelEvent::Finished(finish)) => {
+                gathered.usage = finish.usage;
+                gathered.reason = Some(finish.reason);
+                return gathered;
+            }
+            Ok(ModelEvent::Started | ModelEvent::Delta(_) | ModelEvent::Unknown(_)) => {}
+            Err(error) => {
+                gathered.error = Some(error);
+                return gathered;
+            }
+        }
+    }
+    gathered
+}
+
+fn provider_item(items: Vec<Item>) -> Result<Vec<Item>, String> {
+    let made: Vec<Item> =
+        items.into_iter().filter(|item| matches!(item.view(), View::Compaction)).collect();
+    if made.is_empty() {
+        return Err("the provider made no compaction item".to_owned());
+    }
+    Ok(made)
+}
+
+/// The summary as a message. An empty one, or one cut by the output limit, is refused.
+fn summary(gathered: &Gathered) -> Result<Vec<Item>, String> {
+    if gathered.reason != Some(FinishReason::Complete) {
+        return Err("the summary was cut short".to_owned());
+    }
+    let texts: Vec<String> = gathered
+        .items
+        .iter()
+        .filter_map(|item| match item.view() {
+            View::Message { text, .. } if !text.trim().is_empty() => Some(text),
+            _ => None,
+        })
+        .collect();
+    if texts.is_empty() {
+        return Err("the model gave an empty summary".to_owned());
+    }
+    let text = format!("{}{}", prompts::SUMMARY_HEAD, texts.join("\n\n"));
+    Ok(vec![Item::message("user", &text)])
+}

@@ -1,0 +1,100 @@
+//! Chunk ids and chunk files.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use recto_protocol::ports::log::{ChunkWriter, LogError};
+use recto_protocol::{ChunkId, SessionId};
+use sha2::{Digest, Sha256};
+
+use crate::error::Context;
+use crate::file;
+use crate::layout::Layout;
+
+/// Ids tried before giving up: more than one session can use.
+const TRIES: u64 = 1 << 20;
+
+/// The ids of one session's chunks, in an order that only the session's id decides.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    session: SessionId,
+    counter: u64,
+}
+
+impl Ids {
+    /// Goes on after `taken` chunks. Starting too low costs tries, nothing else.
+    pub(crate) fn after(session: SessionId, taken: u64) -> Self {
+        Self {
+            session,
+            counter: taken,
+        }
+    }
+
+    /// Takes the next id for which `claim` gives something: it answers none when the id is taken.
+    pub(crate) fn claim<T>(
+        &mut self,
+        mut claim: impl FnMut(&ChunkId) -> io::Result<Option<T>>,
+    ) -> io::Result<(ChunkId, T)> {
+        for _ in 0..TRIES {
+            let hash = Sha256::digest(format!("{}:{}", self.session, self.counter));
+            self.counter += 1;
+            let id = ChunkId(format!("{:02x}{:02x}{:02x}", hash[0], hash[1], hash[2]));
+            if let Some(claimed) = claim(&id)? {
+                return Ok((id, claimed));
+            }
+        }
+        Err(io::Error::other("no chunk id is free"))
+    }
+}
+
+/// Makes the file of a new chunk.
+pub(crate) fn create(layout: &Layout, ids: &mut Ids) -> Result<FileChunk, LogError> {
+    let chunks = layout.chunks();
+    let claimed = ids.claim(|id| match file::create_new(&chunks.join(id.as_str())) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
+    });
+    let (id, file) = claimed.context("make a chunk in", &chunks)?;
+    Ok(FileChunk {
+        path: chunks.join(id.as_str()),
+        id,
+        file,
+    })
+}
+
+/// Reads a part of a chunk's file.
+pub(crate) fn read(
+    layout: &Layout,
+    id: &ChunkId,
+    offset: u64,
+    limit: u64,
+) -> Result<Vec<u8>, LogError> {
+    let path = layout
+        .chunk(id)
+        .ok_or_else(|| LogError::NoChunk(id.clone()))?;
+    let bytes = file::open(&path).and_then(|file| file::read_at(&file, offset, limit));
+    match bytes {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LogError::NoChunk(id.clone())),
+        bytes => Ok(bytes.context("read", &path)?),
+    }
+}
+
+/// A chunk being written. Bytes go to the file as they come and are not synced: losing the end of
+/// an output in a crash of the machine costs evidence, never the log.
+pub(crate) struct FileChunk {
+    id: ChunkId,
+    path: PathBuf,
+    file: File,
+}
+
+impl ChunkWriter for FileChunk {
+    fn id(&self) -> ChunkId {
+        self.id.clone()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), LogError> {
+        Ok(self.file.write_all(bytes).context("write", &self.path)?)
+    }
+}

@@ -1,0 +1,33 @@
+//! Local sessions as files: `$RECTO_HOME/sessions/<id>/` holds `log.jsonl`, `chunks/` and `lock`.
+//!
+//! The log is the truth: one JSON record per line, one writer at a time, durable when
+//! [`Log::append`](recto_protocol::ports::log::Log::append) returns. This crate is the only owner
+//! of these files. The clock and the ids come from outside. `docs/log.md` describes the formats.
+
+mod chunk;
+mod error;
+mod export;
+mod file;
+mod fork;
+mod layout;
+mod lines;
+mod list;
+mod lock;
+mod memory;
+mod session;
+mod sessions;
+
+pub use error::{
+    CreateError, ExportError, FileError, ForkError, ListError, ReadError, RemoveError, ResumeError,
+};
+pub use export::{Verified, VerifyError, verify};
+pub use layout::{InvalidId, check_id};
+pub use lines::LineError;
+pub use list::{Filter, Listing, Summary};
+pub use lock::LockError;
+pub use memory::MemoryLog;
+pub use session::{Recovered, SessionLog};
+pub use sessions::Sessions;
+
+/// The time in milliseconds since 1970-01-01 UTC, asked for at every append.
+pub type Clock = Box<dyn Fn() -> i64 + Send>;
