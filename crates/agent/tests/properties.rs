@@ -183,6 +183,7 @@ fn any_change() -> impl Strategy<Value = SettingsChanged> {
                 model: "n".into(),
                 profile,
             }),
+            tools: None,
             budget,
             checks,
             reasoning,

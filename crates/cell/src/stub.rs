@@ -60,11 +60,14 @@ impl Stub {
 
     /// Lets go, and removes it if nobody else relies on it.
     pub(crate) fn release(self) {
-        remove_held(&self.path, &self.held);
+        if is_marked(&self.held) {
+            remove_held(&self.path, &self.held);
+        }
     }
 }
 
-/// Removes a stub that no living cell relies on.
+/// Removes an announced stub that no living cell relies on. Its maker may have been killed before
+/// it could mark it, so here it is enough that it is empty.
 pub(crate) fn remove(path: &Path) {
     if let Ok(fd) = open(path) {
         remove_held(path, &fd);
@@ -75,7 +78,6 @@ pub(crate) fn remove(path: &Path) {
 fn remove_held(path: &Path, held: &OwnedFd) {
     if rustix::fs::flock(held, FlockOperation::NonBlockingLockExclusive).is_ok()
         && is_at(held, path)
-        && is_marked(held)
     {
         // Only an empty directory goes; anything else was put there and is kept.
         let _ = rustix::fs::unlinkat(CWD, path, AtFlags::REMOVEDIR);
@@ -96,7 +98,8 @@ fn mark(held: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<()> {
 }
 
 fn is_marked(held: &OwnedFd) -> bool {
-    rustix::fs::fstat(held).is_ok_and(|stat| (stat.st_mtime as i64, stat.st_mtime_nsec as i64) == (MARK.tv_sec, MARK.tv_nsec))
+    rustix::fs::fstat(held)
+        .is_ok_and(|stat| (stat.st_mtime as i64, stat.st_mtime_nsec as i64) == (MARK.tv_sec, MARK.tv_nsec))
 }
 
 /// Whether a name still leads to what is held.
@@ -131,6 +134,7 @@ mod tests {
         let path = tree.path().join("hooks");
         std::fs::create_dir(&path).unwrap();
         assert!(!is_stub(&path) && Stub::hold(&path, None).unwrap().is_none());
+        std::fs::write(path.join("pre-commit"), "").unwrap();
         remove(&path);
         assert!(path.exists());
     }

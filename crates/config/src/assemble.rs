@@ -10,13 +10,19 @@ use crate::settings::Config;
 use crate::value::{Kind, Value};
 
 /// Keys that are accepted and have no effect on the settings.
-const WITHOUT_EFFECT: &[&str] = &["approval_policy", "projects.*.trust_level", "providers.*.wire_api"];
+const WITHOUT_EFFECT: &[&str] = &[
+    "approval_policy",
+    "projects.*.trust_level",
+    "providers.*.wire_api",
+];
 
 /// The settings that `entries` describe.
 pub(crate) fn assemble(entries: &Entries) -> Config {
     let mut root = Table::new();
     for (path, entry) in entries {
-        let Some(key) = row(&path.segments()) else { continue };
+        let Some(key) = row(&path.segments()) else {
+            continue;
+        };
         if !WITHOUT_EFFECT.contains(&key.name) {
             put(&mut root, path, to_toml(key.kind, &entry.value));
         }
@@ -29,7 +35,10 @@ pub(crate) fn assemble(entries: &Entries) -> Config {
     }
     // Every value was read by its key's kind, and a test holds that the kinds fit the fields.
     let config: Config = Toml::Table(root).try_into().expect("kinds fit the fields");
-    Config { catalogue, ..config }
+    Config {
+        catalogue,
+        ..config
+    }
 }
 
 /// Prices are replaced as a whole by the catalogue, so a missing one is filled in here.
@@ -47,10 +56,14 @@ pub(crate) fn fill_prices(entries: &mut Entries) {
 }
 
 fn put(root: &mut Table, path: &Path, value: Toml) {
-    let Some((last, tables)) = path.0.split_last() else { return };
+    let Some((last, tables)) = path.0.split_last() else {
+        return;
+    };
     let mut table = root;
     for name in tables {
-        let slot = table.entry(name.clone()).or_insert_with(|| Toml::Table(Table::new()));
+        let slot = table
+            .entry(name.clone())
+            .or_insert_with(|| Toml::Table(Table::new()));
         match slot.as_table_mut() {
             Some(inner) => table = inner,
             // No key is also the table of another one.
@@ -69,9 +82,12 @@ fn to_toml(kind: Kind, value: &Value) -> Toml {
             Toml::Integer(i64::try_from(micros(*number).0).unwrap_or(i64::MAX))
         }
         Value::Number(number) => Toml::Float(*number),
-        Value::List(items) => {
-            Toml::Array(items.iter().map(|(item, _)| Toml::String(item.clone())).collect())
-        }
+        Value::List(items) => Toml::Array(
+            items
+                .iter()
+                .map(|(item, _)| Toml::String(item.clone()))
+                .collect(),
+        ),
     }
 }
 

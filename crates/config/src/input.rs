@@ -80,14 +80,38 @@ pub struct Variable {
 
 /// The environment variables that set keys. An empty one counts as not set.
 pub const VARIABLES: &[Variable] = &[
-    Variable { name: "RECTO_MODEL", key: "model" },
-    Variable { name: "RECTO_PROVIDER", key: "provider" },
-    Variable { name: "RECTO_BASE_URL", key: "providers.*.base_url" },
-    Variable { name: "RECTO_PROFILE", key: "profile" },
-    Variable { name: "RECTO_REASONING_EFFORT", key: "reasoning_effort" },
-    Variable { name: "RECTO_SANDBOX", key: "sandbox_mode" },
-    Variable { name: "RECTO_NETWORK_ACCESS", key: "sandbox_workspace_write.network_access" },
-    Variable { name: "RECTO_BUDGET_COST", key: "budget.cost" },
+    Variable {
+        name: "RECTO_MODEL",
+        key: "model",
+    },
+    Variable {
+        name: "RECTO_PROVIDER",
+        key: "provider",
+    },
+    Variable {
+        name: "RECTO_BASE_URL",
+        key: "providers.*.base_url",
+    },
+    Variable {
+        name: "RECTO_PROFILE",
+        key: "profile",
+    },
+    Variable {
+        name: "RECTO_REASONING_EFFORT",
+        key: "reasoning_effort",
+    },
+    Variable {
+        name: "RECTO_SANDBOX",
+        key: "sandbox_mode",
+    },
+    Variable {
+        name: "RECTO_NETWORK_ACCESS",
+        key: "sandbox_workspace_write.network_access",
+    },
+    Variable {
+        name: "RECTO_BUDGET_COST",
+        key: "budget.cost",
+    },
 ];
 
 /// Lists that flags add to instead of replacing them.
@@ -118,7 +142,11 @@ impl Flags {
                 "sandbox_workspace_write.network_access",
                 self.network_access.map(|open| open.to_string()),
             ),
-            ("--add-dir", "sandbox_workspace_write.writable_roots", list(&self.add_dirs)),
+            (
+                "--add-dir",
+                "sandbox_workspace_write.writable_roots",
+                list(&self.add_dirs),
+            ),
             ("--check", "checks", list(&self.checks)),
             ("--steps", "budget.steps", number(self.steps.map(u64::from))),
             ("--cost", "budget.cost", cost),

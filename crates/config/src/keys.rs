@@ -65,18 +65,27 @@ pub enum InProject {
 }
 
 /// Other spellings of tables.
-pub(crate) const TABLES: &[(&str, &str)] =
-    &[("providers", "model_providers"), ("env", "shell_environment_policy")];
+pub(crate) const TABLES: &[(&str, &str)] = &[
+    ("providers", "model_providers"),
+    ("env", "shell_environment_policy"),
+];
 
 /// Keys of the top level that stand for one deep below, with its path.
-pub(crate) const SHORTCUTS: &[(&str, &str, &[&str])] =
-    &[("openai_base_url", "providers.*.base_url", &["providers", "openai", "base_url"])];
+pub(crate) const SHORTCUTS: &[(&str, &str, &[&str])] = &[(
+    "openai_base_url",
+    "providers.*.base_url",
+    &["providers", "openai", "base_url"],
+)];
 
 /// What a name stands for in a table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Child {
     /// A key.
-    Leaf { key: &'static Key, scale: Scale, target: Option<&'static [&'static str]> },
+    Leaf {
+        key: &'static Key,
+        scale: Scale,
+        target: Option<&'static [&'static str]>,
+    },
     /// A table; its pattern.
     Table(&'static str),
     /// Nothing.
@@ -85,15 +94,25 @@ pub(crate) enum Child {
 
 /// What `name` stands for in the table with the pattern `table` (empty: the top level).
 pub(crate) fn child(table: &str, name: &str) -> Child {
-    let leaf = |key, scale| Child::Leaf { key, scale, target: None };
+    let leaf = |key, scale| Child::Leaf {
+        key,
+        scale,
+        target: None,
+    };
     if table.is_empty()
         && let Some((_, pattern, target)) = SHORTCUTS.iter().find(|(short, ..)| *short == name)
         && let Some(key) = known_keys().iter().find(|key| key.name == *pattern)
     {
-        return Child::Leaf { key, scale: Scale::Same, target: Some(target) };
+        return Child::Leaf {
+            key,
+            scale: Scale::Same,
+            target: Some(target),
+        };
     }
     for key in known_keys() {
-        let Some(rest) = below(table, key.name) else { continue };
+        let Some(rest) = below(table, key.name) else {
+            continue;
+        };
         match rest.split_once('.') {
             None => {
                 if rest == name || rest == "*" {
@@ -119,7 +138,9 @@ pub(crate) fn names_in(table: &str) -> Vec<&'static str> {
     let mut names = Vec::new();
     let mut others = Vec::new();
     for key in known_keys() {
-        let Some(rest) = below(table, key.name) else { continue };
+        let Some(rest) = below(table, key.name) else {
+            continue;
+        };
         let first = rest.split('.').next().unwrap_or(rest);
         if !names.contains(&first) {
             names.push(first);
@@ -144,11 +165,16 @@ pub(crate) fn hint(table: &str, name: &str) -> Option<String> {
         return Some(format!("did you mean `{close}`?"));
     }
     if !table.is_empty() && names_in("").contains(&name) {
-        return Some(format!("`{name}` is a key of the top level; put it above the first [table]"));
+        return Some(format!(
+            "`{name}` is a key of the top level; put it above the first [table]"
+        ));
     }
     let last = |key: &&Key| key.name.rsplit('.').next() == Some(name);
     if let Some(elsewhere) = known_keys().iter().find(last) {
         return Some(format!("did you mean `{}`?", elsewhere.name));
+    }
+    if table.ends_with(".*") && name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Some("a name with dots is quoted, like models.\"gpt-5.1\"".to_owned());
     }
     match here.len() {
         0 => None,
@@ -160,7 +186,10 @@ pub(crate) fn hint(table: &str, name: &str) -> Option<String> {
 /// Whether a project's file may set anything in the table with this pattern; else the reason.
 pub(crate) fn refusal(table: &str) -> Option<&'static str> {
     let mut why = None;
-    for key in known_keys().iter().filter(|key| below(table, key.name).is_some()) {
+    for key in known_keys()
+        .iter()
+        .filter(|key| below(table, key.name).is_some())
+    {
         match key.project {
             InProject::Refused(reason) => why = why.or(Some(reason)),
             InProject::Set
@@ -178,7 +207,9 @@ pub(crate) fn refusal(table: &str) -> Option<&'static str> {
 pub(crate) fn row(segments: &[&str]) -> Option<&'static Key> {
     let fits = |key: &&Key| {
         let mut pattern = key.name.split('.');
-        segments.iter().all(|segment| pattern.next().is_some_and(|p| p == "*" || p == *segment))
+        segments
+            .iter()
+            .all(|segment| pattern.next().is_some_and(|p| p == "*" || p == *segment))
             && pattern.next().is_none()
     };
     known_keys().iter().find(fits)

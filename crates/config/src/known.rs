@@ -16,14 +16,26 @@ const ELSEWHERE: InProject = InProject::Refused(
 );
 const YOURS: InProject = InProject::Refused("only your own file can say this");
 
-const POSITIVE: Kind = Kind::Count { least: 1, most: LARGEST };
-const SMALL: Kind = Kind::Count { least: 1, most: u32::MAX as u64 };
-const TIMEOUT: Kind = Kind::Count { least: 1, most: 30 * 24 * 3600 };
+const POSITIVE: Kind = Kind::Count {
+    least: 1,
+    most: LARGEST,
+};
+const SMALL: Kind = Kind::Count {
+    least: 1,
+    most: u32::MAX as u64,
+};
+const TIMEOUT: Kind = Kind::Count {
+    least: 1,
+    most: 30 * 24 * 3600,
+};
 
 const NONE: &[Alias] = &[];
 
 const fn same(name: &'static str) -> Alias {
-    Alias { name, scale: Scale::Same }
+    Alias {
+        name,
+        scale: Scale::Same,
+    }
 }
 
 const fn key(
@@ -34,11 +46,22 @@ const fn key(
     meaning: &'static str,
     example: &'static str,
 ) -> Key {
-    Key { name, aliases, kind, project, secret: false, meaning, example }
+    Key {
+        name,
+        aliases,
+        kind,
+        project,
+        secret: false,
+        meaning,
+        example,
+    }
 }
 
 const fn secret(key: Key) -> Key {
-    Key { secret: true, ..key }
+    Key {
+        secret: true,
+        ..key
+    }
 }
 
 #[rustfmt::skip]

@@ -18,6 +18,7 @@ mod input;
 mod keys;
 mod known;
 mod layer;
+mod pair;
 mod path;
 mod problem;
 mod project;

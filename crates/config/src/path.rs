@@ -8,7 +8,12 @@ pub(crate) struct Path(pub(crate) Vec<String>);
 
 impl Path {
     pub(crate) fn of(segments: &[&str]) -> Self {
-        Self(segments.iter().map(|segment| (*segment).to_owned()).collect())
+        Self(
+            segments
+                .iter()
+                .map(|segment| (*segment).to_owned())
+                .collect(),
+        )
     }
 
     pub(crate) fn with(&self, name: &str) -> Self {
@@ -71,8 +76,15 @@ pub(crate) fn quote(text: &str) -> String {
 
 /// `text` without anything that moves a terminal's cursor, for paths and parser messages.
 pub(crate) fn clean(text: &str) -> String {
-    let show = |c: char| if unprintable(c) { c.escape_default().to_string() } else { c.into() };
-    text.chars().map(show).collect()
+    let mut cleaned = String::with_capacity(text.len());
+    for c in text.chars() {
+        if unprintable(c) {
+            cleaned.extend(c.escape_default());
+        } else {
+            cleaned.push(c);
+        }
+    }
+    cleaned
 }
 
 /// Longest piece of foreign text that a message repeats.
@@ -97,7 +109,10 @@ mod tests {
 
     #[test]
     fn segments_are_quoted_where_toml_wants_it() {
-        assert_eq!(Path::of(&["models", "gpt-5.1", "images"]).to_string(), "models.\"gpt-5.1\".images");
+        assert_eq!(
+            Path::of(&["models", "gpt-5.1", "images"]).to_string(),
+            "models.\"gpt-5.1\".images"
+        );
         assert_eq!(Path::of(&["a", ""]).to_string(), "a.\"\"");
     }
 

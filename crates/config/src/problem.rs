@@ -80,8 +80,10 @@ pub enum Mistake {
         hint: Option<String>,
     },
     /// Two spellings of one key stand in the same layer.
-    #[error("`{key}` is given twice, first in line {first}")]
+    #[error("`{written}` sets `{key}`, which line {first} sets already")]
     Twice {
+        /// The key as it is written the second time.
+        written: String,
         /// The key.
         key: String,
         /// The line of the first.
@@ -119,9 +121,9 @@ impl Mistake {
     /// What to do about it, where that can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownKey { hint, .. } | Self::Value { hint, .. } | Self::NoSuch { hint, .. } => {
-                hint.clone()
-            }
+            Self::UnknownKey { hint, .. }
+            | Self::Value { hint, .. }
+            | Self::NoSuch { hint, .. } => hint.clone(),
             Self::NoPair => Some(
                 "for example -c budget.steps=50; parts of a key with dots or slashes are quoted: \
                  -c 'models.\"gpt-5.1\".context_window=100000'"

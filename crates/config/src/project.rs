@@ -10,7 +10,9 @@ use crate::value::{Value, rank};
 pub(crate) fn narrow(below: &mut Entries, project: Entries, notices: &mut Vec<String>) {
     for (path, entry) in project {
         // Reading let no unknown key through.
-        let Some(key) = row(&path.segments()) else { continue };
+        let Some(key) = row(&path.segments()) else {
+            continue;
+        };
         match key.project {
             InProject::Refused(_) => {}
             InProject::Set | InProject::Model | InProject::Off => {
@@ -30,7 +32,9 @@ pub(crate) fn narrow(below: &mut Entries, project: Entries, notices: &mut Vec<St
                     Value::Text(name) => rank(key.kind, name),
                     _ => None,
                 };
-                let wider = below.get(&path).is_some_and(|held| place(&entry) > place(held));
+                let wider = below
+                    .get(&path)
+                    .is_some_and(|held| place(&entry) > place(held));
                 follow_unless(wider, below, path, entry, notices);
             }
         }
@@ -39,21 +43,38 @@ pub(crate) fn narrow(below: &mut Entries, project: Entries, notices: &mut Vec<St
 
 /// Adds the items of a list to what is there.
 pub(crate) fn add(below: &mut Entries, path: Path, entry: Entry) {
-    let Entry { value: Value::List(new), origin } = entry else { return };
+    let Entry {
+        value: Value::List(new),
+        origin,
+    } = entry
+    else {
+        return;
+    };
     if new.is_empty() {
         return;
     }
     match below.get_mut(&path) {
-        Some(Entry { value: Value::List(items), origin: held }) => {
-            let fresh: Vec<_> =
-                new.into_iter().filter(|(item, _)| !items.iter().any(|(old, _)| old == item)).collect();
+        Some(Entry {
+            value: Value::List(items),
+            origin: held,
+        }) => {
+            let fresh: Vec<_> = new
+                .into_iter()
+                .filter(|(item, _)| !items.iter().any(|(old, _)| old == item))
+                .collect();
             if !fresh.is_empty() {
                 items.extend(fresh);
                 *held = origin;
             }
         }
         _ => {
-            below.insert(path, Entry { value: Value::List(new), origin });
+            below.insert(
+                path,
+                Entry {
+                    value: Value::List(new),
+                    origin,
+                },
+            );
         }
     }
 }

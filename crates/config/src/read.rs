@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::entry::{Entries, Entry};
 use crate::keys::{Child, InProject, Key, Scale, child, hint, refusal};
 use crate::layer::{Layer, Lines, Origin};
-use crate::path::{Path, clean, quote, shorten};
+use crate::path::{Path, clean, shorten};
 use crate::problem::{MOST_SHOWN, Mistake, Place, Problem};
 use crate::value::{Kind, Unfit, Value, found_name, is_header_name, is_variable};
 
@@ -35,10 +35,19 @@ pub(crate) struct Read {
 
 /// Reads a text.
 pub(crate) fn read(source: &Source, text: &str) -> Read {
-    let place = |line| Place { source: source.label.clone(), line };
+    let place = |line| Place {
+        source: source.label.clone(),
+        line,
+    };
     if text.len() > crate::MAX_BYTES {
-        let problem = Problem { place: place(None), mistake: Mistake::TooLarge { bytes: text.len() } };
-        return Read { problems: vec![problem], ..Read::default() };
+        let problem = Problem {
+            place: place(None),
+            mistake: Mistake::TooLarge { bytes: text.len() },
+        };
+        return Read {
+            problems: vec![problem],
+            ..Read::default()
+        };
     }
     // Editors on some systems begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -80,6 +89,16 @@ struct Reader<'a> {
     found: Vec<(usize, Mistake)>,
 }
 
+/// A key with a value, as it stands in the text.
+struct Leaf {
+    key: &'static Key,
+    scale: Scale,
+    path: Path,
+    /// The key as it is written, for messages.
+    written: String,
+    at: usize,
+}
+
 impl Reader<'_> {
     fn table(&mut self, pattern: &str, path: &Path, table: &DeTable<'_>) {
         // In the order of the text, so that "first" and "twice" mean what the reader sees.
@@ -102,7 +121,11 @@ impl Reader<'_> {
             Child::Unknown => {
                 let key = self.shown(&path.with(name));
                 // Looking for what was meant is the slow part, and only the first are shown.
-                let hint = if self.found.len() < MOST_SHOWN { hint(pattern, name) } else { None };
+                let hint = if self.found.len() < MOST_SHOWN {
+                    hint(pattern, name)
+                } else {
+                    None
+                };
                 self.wrong(at.start, Mistake::UnknownKey { key, hint });
             }
             Child::Table(pattern) => {
@@ -115,7 +138,14 @@ impl Reader<'_> {
                 if pattern == "projects.*" && !name.starts_with('/') {
                     let key = self.shown(&path);
                     let expected = "a table named by an absolute path".to_owned();
-                    return self.wrong(at.start, Mistake::Value { key, expected, hint: None });
+                    return self.wrong(
+                        at.start,
+                        Mistake::Value {
+                            key,
+                            expected,
+                            hint: None,
+                        },
+                    );
                 }
                 match value.get_ref().as_table() {
                     Some(table) => self.table(pattern, &path, table),
@@ -124,6 +154,7 @@ impl Reader<'_> {
             }
             Child::Leaf { key, scale, target } => {
                 let canonical = key.name.rsplit('.').next().filter(|last| *last != "*");
+                let written = path.with(name);
                 let path = match target {
                     Some(target) => Path::of(target),
                     None => path.with(canonical.unwrap_or(name)),
@@ -131,7 +162,17 @@ impl Reader<'_> {
                 if key.kind == Kind::Profile {
                     self.profile(name, &path, at.start, value);
                 } else {
-                    self.leaf(key, scale, path, at.start, value);
+                    let written = self.shown(&written);
+                    self.leaf(
+                        Leaf {
+                            key,
+                            scale,
+                            path,
+                            written,
+                            at: at.start,
+                        },
+                        value,
+                    );
                 }
             }
         }
@@ -152,57 +193,87 @@ impl Reader<'_> {
         self.profile = None;
     }
 
-    fn leaf(
-        &mut self,
-        key: &'static Key,
-        scale: Scale,
-        path: Path,
-        at: usize,
-        value: &Spanned<DeValue<'_>>,
-    ) {
+    fn leaf(&mut self, leaf: Leaf, value: &Spanned<DeValue<'_>>) {
+        let Leaf { key, scale, at, .. } = leaf;
         if let Some(why) = self.forbidden(key) {
-            let key = self.shown(&path);
-            return self.wrong(at, Mistake::Refused { key, why });
+            return self.wrong(
+                at,
+                Mistake::Refused {
+                    key: leaf.written,
+                    why,
+                },
+            );
         }
-        if let Some(expected) = unusable_name(key, &path) {
-            let key = self.shown(&path);
+        if let Some(expected) = unusable_name(key, &leaf.path) {
             let expected = expected.to_owned();
-            return self.wrong(at, Mistake::Value { key, expected, hint: None });
+            return self.wrong(
+                at,
+                Mistake::Value {
+                    key: leaf.written,
+                    expected,
+                    hint: None,
+                },
+            );
         }
         let origin = self.origin(at);
-        let raw = self.source.made_up().then(|| self.text.get(value.span())).flatten();
+        let raw = self
+            .source
+            .made_up()
+            .then(|| self.text.get(value.span()))
+            .flatten();
         let value = match scaled(key.kind, scale).read(value, &origin, raw) {
             Ok(value) => rescale(value, scale),
-            Err(unfit) => return self.unfit(&path, unfit),
+            Err(unfit) => return self.unfit(leaf.written, unfit),
         };
         if self.source.layer == Layer::Project
             && key.project == InProject::Off
             && value != Value::Bool(false)
         {
-            let (key, why) = (self.shown(&path), "a project's file can only switch it off");
-            return self.wrong(at, Mistake::Refused { key, why });
+            let why = "a project's file can only switch it off";
+            return self.wrong(
+                at,
+                Mistake::Refused {
+                    key: leaf.written,
+                    why,
+                },
+            );
         }
         self.note(key, &value);
-        self.insert(path, Entry { value, origin }, at, scale);
+        self.insert(leaf, Entry { value, origin });
     }
 
-    fn insert(&mut self, path: Path, mut entry: Entry, at: usize, scale: Scale) {
+    fn insert(&mut self, leaf: Leaf, mut entry: Entry) {
+        let Leaf {
+            scale,
+            path,
+            written,
+            at,
+            ..
+        } = leaf;
         let place = (self.profile.clone(), path.clone());
         if let Some((first, first_scale)) = self.first.get(&place).copied() {
             let either = scale == Scale::Largest || first_scale == Scale::Largest;
             let held = self.entries().get(&path).map(|held| held.value.clone());
-            if let (true, Value::Count(new), Some(Value::Count(old))) = (either, &entry.value, held) {
+            if let (true, Value::Count(new), Some(Value::Count(old))) = (either, &entry.value, held)
+            {
                 if *new != old {
                     let key = self.shown(&path);
                     self.read.notices.push(format!(
-                        "{}: {key} has one limit for requests and streams; the larger one counts.",
+                        "{}: {key} is one limit for requests and streams; the larger one counts.",
                         clean(&self.source.label)
                     ));
                 }
                 entry.value = Value::Count(old.max(*new));
             } else {
                 let (key, first) = (self.shown(&path), self.lines.line(first));
-                return self.wrong(at, Mistake::Twice { key, first });
+                return self.wrong(
+                    at,
+                    Mistake::Twice {
+                        written,
+                        key,
+                        first,
+                    },
+                );
             }
         } else {
             self.first.insert(place, (at, scale));
@@ -223,7 +294,11 @@ impl Reader<'_> {
         if in_profile || (self.profile.is_some() && pattern.starts_with("profiles")) {
             return Some(IN_PROFILE);
         }
-        if self.source.layer == Layer::Project { refusal(pattern) } else { None }
+        if self.source.layer == Layer::Project {
+            refusal(pattern)
+        } else {
+            None
+        }
     }
 
     fn forbidden(&self, key: &Key) -> Option<&'static str> {
@@ -256,10 +331,20 @@ impl Reader<'_> {
             _ => (self.source.layer, self.source.name.clone()),
         };
         if layer == Layer::Default {
-            return Origin { layer, file: None, line: None, name: None };
+            return Origin {
+                layer,
+                file: None,
+                line: None,
+                name: None,
+            };
         }
         let line = file.is_some().then(|| self.lines.line(at));
-        Origin { layer, file, line, name }
+        Origin {
+            layer,
+            file,
+            line,
+            name,
+        }
     }
 
     /// The key as a message shows it.
@@ -273,17 +358,41 @@ impl Reader<'_> {
     fn no_table(&mut self, path: &Path, value: &Spanned<DeValue<'_>>) {
         let (key, found) = (self.shown(path), found_name(value.get_ref()));
         let expected = "a table".to_owned();
-        self.wrong(value.span().start, Mistake::Type { key, expected, found });
+        self.wrong(
+            value.span().start,
+            Mistake::Type {
+                key,
+                expected,
+                found,
+            },
+        );
     }
 
-    fn unfit(&mut self, path: &Path, unfit: Unfit) {
-        let key = self.shown(path);
+    fn unfit(&mut self, key: String, unfit: Unfit) {
         match unfit {
-            Unfit::Type { expected, found, at } => {
-                self.wrong(at.start, Mistake::Type { key, expected, found });
+            Unfit::Type {
+                expected,
+                found,
+                at,
+            } => {
+                self.wrong(
+                    at.start,
+                    Mistake::Type {
+                        key,
+                        expected,
+                        found,
+                    },
+                );
             }
             Unfit::Value { expected, hint, at } => {
-                self.wrong(at.start, Mistake::Value { key, expected, hint });
+                self.wrong(
+                    at.start,
+                    Mistake::Value {
+                        key,
+                        expected,
+                        hint,
+                    },
+                );
             }
         }
     }
@@ -291,7 +400,10 @@ impl Reader<'_> {
     fn syntax(&mut self, errors: &[toml::de::Error]) {
         let mut line = 0;
         for error in errors {
-            let at = error.span().map_or(0, |span| span.start).min(self.text.len());
+            let at = error
+                .span()
+                .map_or(0, |span| span.start)
+                .min(self.text.len());
             // After a mistake the parser often stumbles over the rest of the same line.
             if self.lines.line(at) != line {
                 line = self.lines.line(at);
@@ -315,10 +427,17 @@ impl Reader<'_> {
             (true, true) => Some(lines.position(at)),
             (true, false) => Some((lines.line(at), 1)),
         };
-        let problems = self.found.into_iter().enumerate().map(|(index, (at, mistake))| Problem {
-            place: Place { source: self.source.label.clone(), line: place(index, at) },
-            mistake,
-        });
+        let problems = self
+            .found
+            .into_iter()
+            .enumerate()
+            .map(|(index, (at, mistake))| Problem {
+                place: Place {
+                    source: self.source.label.clone(),
+                    line: place(index, at),
+                },
+                mistake,
+            });
         self.read.problems.extend(problems);
         self.read
     }
@@ -341,10 +460,14 @@ fn unusable_name(key: &Key, path: &Path) -> Option<&'static str> {
 /// The kind of another spelling: its bounds are those of the key in the other unit.
 fn scaled(kind: Kind, scale: Scale) -> Kind {
     match (kind, scale) {
-        (Kind::Count { least, most }, Scale::Minutes) => Kind::Count { least, most: most / 60 },
-        (Kind::Count { least, most }, Scale::Milliseconds) => {
-            Kind::Count { least, most: most.saturating_mul(1000) }
-        }
+        (Kind::Count { least, most }, Scale::Minutes) => Kind::Count {
+            least,
+            most: most / 60,
+        },
+        (Kind::Count { least, most }, Scale::Milliseconds) => Kind::Count {
+            least,
+            most: most.saturating_mul(1000),
+        },
         (kind, _) => kind,
     }
 }
@@ -354,38 +477,5 @@ fn rescale(value: Value, scale: Scale) -> Value {
         (Value::Count(minutes), Scale::Minutes) => Value::Count(minutes.saturating_mul(60)),
         (Value::Count(millis), Scale::Milliseconds) => Value::Count(millis.div_ceil(1000)),
         (value, _) => value,
-    }
-}
-
-/// The text of a pair `key = value`, or none when `key` is no dotted key.
-///
-/// A value that is no TOML value is taken as a string.
-pub(crate) fn pair_text(key: &str, value: &str) -> Option<(Path, String)> {
-    if value.len() > crate::MAX_BYTES || key.len() > crate::MAX_BYTES {
-        return None;
-    }
-    let path = dotted(key)?;
-    let whole = DeValue::parse(value.trim()).is_ok() && !value.trim().is_empty();
-    let value = if whole { value.trim().to_owned() } else { quote(value) };
-    Some((path, format!("{} = {value}", key.trim())))
-}
-
-/// The segments of a dotted key.
-fn dotted(key: &str) -> Option<Path> {
-    let key = key.trim();
-    if key.is_empty() || key.starts_with(['[', '#']) || key.chars().any(|c| c.is_control() && c != '\t') {
-        return None;
-    }
-    let text = format!("{key} = 0");
-    let table = DeTable::parse(&text).ok()?;
-    let mut path = Path::default();
-    let mut table = table.get_ref();
-    loop {
-        let (name, value) = table.iter().next()?;
-        path.0.push(name.get_ref().to_string());
-        match value.get_ref().as_table() {
-            Some(inner) => table = inner,
-            None => return Some(path),
-        }
     }
 }

@@ -16,7 +16,10 @@ pub fn reference() -> String {
         line(&mut text, format_args!("| `[{alias}]` | `[{table}]` |"));
     }
     for (short, _, path) in SHORTCUTS {
-        line(&mut text, format_args!("| `{short}` | `{}` |", path.join(".")));
+        line(
+            &mut text,
+            format_args!("| `{short}` | `{}` |", path.join(".")),
+        );
     }
     text.push_str("\n### Environment variables\n\n| variable | sets |\n|---|---|\n");
     for variable in VARIABLES {
@@ -52,7 +55,10 @@ fn describe(text: &mut String, key: &Key) {
             Scale::Milliseconds => ", in milliseconds, rounded up to seconds",
             Scale::Largest => " (the largest counts when several are given)",
         };
-        line(text, format_args!("- Other spelling: `{}`{unit}", alias.name));
+        line(
+            text,
+            format_args!("- Other spelling: `{}`{unit}", alias.name),
+        );
     }
     let project = match key.project {
         InProject::Refused(_) => "refused",

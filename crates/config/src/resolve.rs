@@ -7,10 +7,11 @@ use crate::assemble::{assemble, fill_prices};
 use crate::entry::{Entries, Entry, text};
 use crate::input::{ADDING_FLAGS, Input, Project, VARIABLES};
 use crate::layer::{Layer, Origin};
+use crate::pair::{pair_text, split_pair};
 use crate::path::{Path, clean, quote, segment_text, shorten};
 use crate::problem::{Error, Mistake, Place, Problem};
 use crate::project::{add, narrow};
-use crate::read::{Read, Source, pair_text, read};
+use crate::read::{Read, Source, read};
 use crate::settings::Config;
 use crate::suggest::closest;
 
@@ -32,7 +33,11 @@ pub struct Resolved {
 /// [`Error`] with everything that is wrong in any layer.
 pub fn resolve(input: &Input) -> Result<Resolved, Error> {
     let mut found = Found::default();
-    let defaults = found.file(Layer::Default, "defaults.toml", include_str!("defaults.toml"));
+    let defaults = found.file(
+        Layer::Default,
+        "defaults.toml",
+        include_str!("defaults.toml"),
+    );
     let user = match &input.user {
         Some(file) => found.file(Layer::User, &file.path, &file.text),
         None => Read::default(),
@@ -42,7 +47,9 @@ pub fn resolve(input: &Input) -> Result<Resolved, Error> {
     let pairs = found.pairs(input);
     let project = match &input.project {
         Some(project) if trusted(project, &user.entries, &pairs.entries) => {
-            found.file(Layer::Project, &project.file.path, &project.file.text).entries
+            found
+                .file(Layer::Project, &project.file.path, &project.file.text)
+                .entries
         }
         Some(project) => {
             found.notices.push(distrust(project));
@@ -72,7 +79,9 @@ pub fn resolve(input: &Input) -> Result<Resolved, Error> {
     found.done()?;
 
     fill_prices(&mut entries);
-    let origins = entries.iter().map(|(path, entry)| (path.to_string(), entry.origin.clone()));
+    let origins = entries
+        .iter()
+        .map(|(path, entry)| (path.to_string(), entry.origin.clone()));
     Ok(Resolved {
         values: assemble(&entries),
         origins: origins.collect(),
@@ -110,15 +119,26 @@ impl Found {
     }
 
     fn file(&mut self, layer: Layer, path: &str, text: &str) -> Read {
-        self.read(&Source { layer, label: Arc::from(path), name: None }, text)
+        self.read(
+            &Source {
+                layer,
+                label: Arc::from(path),
+                name: None,
+            },
+            text,
+        )
     }
 
     fn variables(&mut self, input: &Input) -> Read {
         let mut all = Read::default();
         // The selected provider's address waits until the provider is known.
-        for variable in VARIABLES.iter().filter(|variable| !variable.key.contains('*')) {
+        for variable in VARIABLES
+            .iter()
+            .filter(|variable| !variable.key.contains('*'))
+        {
             if let Some(value) = input.variables.get(variable.name) {
-                all.entries.extend(self.variable(variable.name, variable.key, value).entries);
+                all.entries
+                    .extend(self.variable(variable.name, variable.key, value).entries);
             }
         }
         all
@@ -129,7 +149,11 @@ impl Found {
             return Read::default();
         }
         let name: Arc<str> = Arc::from(name);
-        let source = Source { layer: Layer::Environment, label: name.clone(), name: Some(name) };
+        let source = Source {
+            layer: Layer::Environment,
+            label: name.clone(),
+            name: Some(name),
+        };
         match pair_text(key, value) {
             Some((_, line)) => self.read(&source, &line),
             None => {
@@ -140,13 +164,25 @@ impl Found {
     }
 
     fn flags(&mut self, input: &Input) -> FlagValues {
-        let mut all = FlagValues { read: Read::default(), added: Entries::new() };
+        let mut all = FlagValues {
+            read: Read::default(),
+            added: Entries::new(),
+        };
         for (flag, line) in input.flags.lines() {
             let name: Arc<str> = Arc::from(flag);
-            let source = Source { layer: Layer::Flag, label: name.clone(), name: Some(name) };
+            let source = Source {
+                layer: Layer::Flag,
+                label: name.clone(),
+                name: Some(name),
+            };
             let entries = self.read(&source, &line).entries;
             let adding = ADDING_FLAGS.contains(&flag);
-            if adding { &mut all.added } else { &mut all.read.entries }.extend(entries);
+            if adding {
+                &mut all.added
+            } else {
+                &mut all.read.entries
+            }
+            .extend(entries);
         }
         all
     }
@@ -158,12 +194,23 @@ impl Found {
             let Some((path, line)) = parts else {
                 let large = pair.len() > crate::MAX_BYTES;
                 let bytes = pair.len();
-                let mistake = if large { Mistake::TooLarge { bytes } } else { Mistake::NoPair };
+                let mistake = if large {
+                    Mistake::TooLarge { bytes }
+                } else {
+                    Mistake::NoPair
+                };
                 self.wrong("-c", mistake);
                 continue;
             };
             let label: Arc<str> = Arc::from(format!("-c {}", path.shown()));
-            let read = self.read(&Source { layer: Layer::Pair, label, name: None }, &line);
+            let read = self.read(
+                &Source {
+                    layer: Layer::Pair,
+                    label,
+                    name: None,
+                },
+                &line,
+            );
             all.entries.extend(read.entries);
             for (name, entries) in read.profiles {
                 all.profiles.entry(name).or_default().extend(entries);
@@ -182,8 +229,10 @@ impl Found {
             crate::value::Value::Text(name) => name.as_str(),
             _ => return Entries::new(),
         };
-        let known: Vec<&str> =
-            layers.iter().flat_map(|layer| layer.profiles.keys().map(String::as_str)).collect();
+        let known: Vec<&str> = layers
+            .iter()
+            .flat_map(|layer| layer.profiles.keys().map(String::as_str))
+            .collect();
         if !known.contains(&name) {
             self.no_such("profile", name, &known, &chosen.origin);
         }
@@ -198,8 +247,9 @@ impl Found {
     /// layer takes another provider, its model means nothing there.
     fn keep_model_with_provider(&mut self, own: &Entries, entries: &mut Entries) {
         let model = Path::of(&["model"]);
-        let from_project =
-            entries.get(&model).is_some_and(|entry| entry.origin.layer == Layer::Project);
+        let from_project = entries
+            .get(&model)
+            .is_some_and(|entry| entry.origin.layer == Layer::Project);
         if !from_project || text(own, &["provider"]) == text(entries, &["provider"]) {
             return;
         }
@@ -215,8 +265,13 @@ impl Found {
     /// Lays the address of a variable over that of the selected provider.
     fn base_url(&mut self, input: &Input, entries: &mut Entries) {
         let provider = text(entries, &["provider"]).unwrap_or_default().to_owned();
-        for variable in VARIABLES.iter().filter(|variable| variable.key.contains('*')) {
-            let Some(value) = input.variables.get(variable.name) else { continue };
+        for variable in VARIABLES
+            .iter()
+            .filter(|variable| variable.key.contains('*'))
+        {
+            let Some(value) = input.variables.get(variable.name) else {
+                continue;
+            };
             let key = variable.key.replace('*', &segment_text(&provider));
             for (path, entry) in self.variable(variable.name, &key, value).entries {
                 let held = entries.get(&path).map(|held| held.origin.layer);
@@ -256,11 +311,18 @@ impl Found {
             }
         }
         self.problems.dedup();
+        self.problems.sort_by_key(|problem| problem.place.line);
     }
 
     fn missing(&mut self, table: &Path, key: &'static str, origin: &Origin) {
-        let mistake = Mistake::Missing { table: table.shown(), key };
-        self.problems.push(Problem { place: place(origin), mistake });
+        let mistake = Mistake::Missing {
+            table: table.shown(),
+            key,
+        };
+        self.problems.push(Problem {
+            place: place(origin),
+            mistake,
+        });
     }
 
     fn no_such(&mut self, what: &'static str, name: &str, known: &[&str], origin: &Origin) {
@@ -269,12 +331,22 @@ impl Found {
             None if known.is_empty() => None,
             None => Some(format!("there are: {}", shorten(&known.join(", ")))),
         };
-        let mistake = Mistake::NoSuch { what, name: name.to_owned(), hint: hint.map(|h| clean(&h)) };
-        self.problems.push(Problem { place: place(origin), mistake });
+        let mistake = Mistake::NoSuch {
+            what,
+            name: name.to_owned(),
+            hint: hint.map(|h| clean(&h)),
+        };
+        self.problems.push(Problem {
+            place: place(origin),
+            mistake,
+        });
     }
 
     fn wrong(&mut self, source: &str, mistake: Mistake) {
-        let place = Place { source: Arc::from(source), line: None };
+        let place = Place {
+            source: Arc::from(source),
+            line: None,
+        };
         self.problems.push(Problem { place, mistake });
     }
 }
@@ -283,12 +355,16 @@ impl Found {
 fn trusted(project: &Project, user: &Entries, pairs: &Entries) -> bool {
     let same = |path: &str| path.trim_end_matches('/') == project.root.trim_end_matches('/');
     let word = |entries: &Entries| {
-        entries.iter().find_map(|(path, entry)| match (path.segments().as_slice(), &entry.value) {
-            (["projects", root, "trust_level"], crate::value::Value::Text(level)) if same(root) => {
-                Some(level == "trusted")
-            }
-            _ => None,
-        })
+        entries.iter().find_map(
+            |(path, entry)| match (path.segments().as_slice(), &entry.value) {
+                (["projects", root, "trust_level"], crate::value::Value::Text(level))
+                    if same(root) =>
+                {
+                    Some(level == "trusted")
+                }
+                _ => None,
+            },
+        )
     };
     word(pairs).or_else(|| word(user)).unwrap_or(false)
 }
@@ -305,47 +381,45 @@ fn distrust(project: &Project) -> String {
 /// The shortcuts for whichever model is used win over `[models]`, unless that is from a stronger
 /// layer.
 fn prefer_higher_models(entries: &mut Entries) {
-    let Some(model) = text(entries, &["model"]).map(str::to_owned) else { return };
+    let Some(model) = text(entries, &["model"]).map(str::to_owned) else {
+        return;
+    };
     for (shortcut, field) in [
         ("model_context_window", "context_window"),
         ("model_auto_compact_token_limit", "auto_compact_limit"),
         ("model_max_output_tokens", "max_output_tokens"),
     ] {
         let path = Path::of(&[shortcut]);
-        let Some(layer) = entries.get(&path).map(|entry| entry.origin.layer) else { continue };
+        let Some(layer) = entries.get(&path).map(|entry| entry.origin.layer) else {
+            continue;
+        };
         let fits = |pattern: &str| match pattern.strip_suffix('*') {
             Some(prefix) => model.starts_with(prefix),
             None => pattern == model,
         };
-        let stronger = entries.iter().any(|(path, entry)| match path.segments().as_slice() {
-            ["models", pattern, name] => {
-                *name == field && fits(pattern) && entry.origin.layer > layer
-            }
-            _ => false,
-        });
+        let stronger = entries
+            .iter()
+            .any(|(path, entry)| match path.segments().as_slice() {
+                ["models", pattern, name] => {
+                    *name == field && fits(pattern) && entry.origin.layer > layer
+                }
+                _ => false,
+            });
         if stronger {
             entries.remove(&path);
         }
     }
 }
 
-/// The key and the value of a pair: split at the first `=` outside quotes.
-fn split_pair(pair: &str) -> Option<(&str, &str)> {
-    let mut quote = None;
-    for (at, c) in pair.char_indices() {
-        match (c, quote) {
-            ('=', None) => return Some((&pair[..at], &pair[at + 1..])),
-            ('"' | '\'', None) => quote = Some(c),
-            (c, Some(open)) if c == open => quote = None,
-            _ => {}
-        }
-    }
-    None
-}
-
 fn place(origin: &Origin) -> Place {
     match (&origin.file, origin.line) {
-        (Some(file), Some(line)) => Place { source: file.clone(), line: Some((line, 1)) },
-        _ => Place { source: Arc::from(origin.to_string()), line: None },
+        (Some(file), Some(line)) => Place {
+            source: file.clone(),
+            line: Some((line, 1)),
+        },
+        _ => Place {
+            source: origin.name.clone().unwrap_or_else(|| Arc::from("-c")),
+            line: None,
+        },
     }
 }

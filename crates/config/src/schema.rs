@@ -14,7 +14,9 @@ pub fn schema() -> String {
         "title": "Recto configuration",
         "description": "config.toml. Generated from the key table; docs/config.md explains the keys.",
     });
-    let profile = table("", &|key| !key.name.starts_with("profile") && !key.name.starts_with("projects"));
+    let profile = table("", &|key| {
+        !key.name.starts_with("profile") && !key.name.starts_with("projects")
+    });
     root.insert("$defs".to_owned(), json!({ "profile": profile }));
     if let Some(fields) = table("", &|_| true).as_object() {
         for (name, value) in fields {
@@ -31,7 +33,9 @@ fn table(prefix: &str, wanted: &dyn Fn(&Key) -> bool) -> Schema {
     let mut properties = Map::new();
     let mut others = json!(false);
     for key in known_keys().iter().filter(|key| wanted(key)) {
-        let Some(rest) = key.name.strip_prefix(prefix) else { continue };
+        let Some(rest) = key.name.strip_prefix(prefix) else {
+            continue;
+        };
         match rest.split_once('.') {
             None if rest == "*" => others = leaf(key).to_value(),
             None => {
@@ -94,7 +98,10 @@ fn of_kind(kind: Kind) -> Schema {
             json_schema!({ "type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" })
         }
         Kind::Bool => json_schema!({ "type": "boolean" }),
-        Kind::Count { least, most: LARGEST } => json_schema!({ "type": "integer", "minimum": least }),
+        Kind::Count {
+            least,
+            most: LARGEST,
+        } => json_schema!({ "type": "integer", "minimum": least }),
         Kind::Count { least, most } => {
             json_schema!({ "type": "integer", "minimum": least, "maximum": most })
         }
@@ -123,7 +130,11 @@ fn of_items(of: ListOf) -> Schema {
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 
 fn spellings(names: &[(&str, &[&str])]) -> Vec<Json> {
-    names.iter().flat_map(|(name, others)| [&[*name], *others].concat()).map(|name| json!(name)).collect()
+    names
+        .iter()
+        .flat_map(|(name, others)| [&[*name], *others].concat())
+        .map(|name| json!(name))
+        .collect()
 }
 
 fn unit(scale: Scale) -> &'static str {

@@ -97,10 +97,17 @@ impl Config {
     pub fn policy(&self) -> Policy {
         let further = &self.sandbox_workspace_write;
         match self.sandbox_mode {
-            Access::ReadOnly => Policy { access: Access::ReadOnly, ..Policy::default() },
+            Access::ReadOnly => Policy {
+                access: Access::ReadOnly,
+                ..Policy::default()
+            },
             Access::WorkspaceWrite => Policy {
                 access: Access::WorkspaceWrite,
-                network: if further.network_access { Network::Open } else { Network::None },
+                network: if further.network_access {
+                    Network::Open
+                } else {
+                    Network::None
+                },
                 writable: further.writable_roots.clone(),
             },
             Access::DangerFullAccess => Policy {

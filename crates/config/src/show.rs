@@ -17,14 +17,20 @@ const COMMENT_COLUMN: usize = 48;
 impl Resolved {
     /// Each value with its origin, one per line; secrets are hidden.
     pub fn show(&self) -> String {
-        self.entries.iter().map(|(path, entry)| line(path, entry)).collect()
+        self.entries
+            .iter()
+            .map(|(path, entry)| line(path, entry))
+            .collect()
     }
 
     /// The same as an object: key to `value`, `layer`, and where known `file`, `line` and `name`.
     /// A secret's `value` is null and it has `hidden: true`. A list that several layers added to
     /// has the origin of each item in `items`.
     pub fn show_json(&self) -> Json {
-        let object = self.entries.iter().map(|(path, entry)| (path.to_string(), object(path, entry)));
+        let object = self
+            .entries
+            .iter()
+            .map(|(path, entry)| (path.to_string(), object(path, entry)));
         Json::Object(object.collect())
     }
 }

@@ -1,7 +1,10 @@
 //! What the user may have meant.
 
 /// The candidate closest to `word`, when it is close enough to be a slip.
-pub(crate) fn closest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(
+    word: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     // Words beyond this are no slips, and comparing them would take long.
     if word.is_empty() || word.len() > 64 {
         return None;

@@ -83,9 +83,17 @@ pub(crate) enum Value {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unfit {
     /// It has another type.
-    Type { expected: String, found: &'static str, at: Range<usize> },
+    Type {
+        expected: String,
+        found: &'static str,
+        at: Range<usize>,
+    },
     /// It has the right type and is still none.
-    Value { expected: String, hint: Option<String>, at: Range<usize> },
+    Value {
+        expected: String,
+        hint: Option<String>,
+        at: Range<usize>,
+    },
 }
 
 impl Kind {
@@ -123,7 +131,11 @@ impl Kind {
     ) -> Result<Value, Unfit> {
         let at = value.span();
         let found = value.get_ref();
-        let unfit = || Unfit::Value { expected: self.expected(), hint: None, at: at.clone() };
+        let unfit = || Unfit::Value {
+            expected: self.expected(),
+            hint: None,
+            at: at.clone(),
+        };
         let wrong_type = || Unfit::Type {
             expected: self.expected(),
             found: found_name(found),
@@ -131,11 +143,18 @@ impl Kind {
         };
         let text = || {
             let scalar = !found.is_array() && !found.is_table();
-            found.as_str().or(raw.filter(|_| scalar)).ok_or_else(wrong_type)
+            found
+                .as_str()
+                .or(raw.filter(|_| scalar))
+                .ok_or_else(wrong_type)
         };
         let checked = |fits: fn(&str) -> bool| {
             let text = text()?;
-            if fits(text) { Ok(Value::Text(text.to_owned())) } else { Err(unfit()) }
+            if fits(text) {
+                Ok(Value::Text(text.to_owned()))
+            } else {
+                Err(unfit())
+            }
         };
         match self {
             Self::Text => checked(is_line),
@@ -153,7 +172,10 @@ impl Kind {
             Self::Dollars | Self::Price => {
                 let number = number(found).ok_or_else(wrong_type)?;
                 let fits = |number: &f64| (0.0..=MOST_DOLLARS).contains(number);
-                Some(number).filter(fits).map(Value::Number).ok_or_else(unfit)
+                Some(number)
+                    .filter(fits)
+                    .map(Value::Number)
+                    .ok_or_else(unfit)
             }
             Self::Choice(names) => choose(names, text()?, self, at.clone()),
             Self::Switch { names, off, on } => match found.as_bool() {
@@ -174,7 +196,11 @@ impl Kind {
             },
             Self::List(of) => {
                 let items = found.as_array().ok_or_else(wrong_type)?;
-                items.iter().map(|item| of.read(item, origin)).collect::<Result<_, _>>().map(Value::List)
+                items
+                    .iter()
+                    .map(|item| of.read(item, origin))
+                    .collect::<Result<_, _>>()
+                    .map(Value::List)
             }
             Self::Profile => Err(wrong_type()),
         }
@@ -184,7 +210,7 @@ impl Kind {
 impl ListOf {
     fn expected(self) -> &'static str {
         match self {
-            Self::Commands => "commands",
+            Self::Commands => "commands that are not empty",
             Self::Paths => "absolute paths",
             Self::FileNames => "file names without directories",
             Self::Variables => "names of environment variables",
@@ -195,19 +221,29 @@ impl ListOf {
         let expected = || format!("a list of {}", self.expected());
         let Some(text) = item.get_ref().as_str() else {
             let found = found_name(item.get_ref());
-            return Err(Unfit::Type { expected: expected(), found, at: item.span() });
+            return Err(Unfit::Type {
+                expected: expected(),
+                found,
+                at: item.span(),
+            });
         };
         let fits = match self {
             Self::Commands => !text.trim().is_empty() && !text.contains('\0'),
             Self::Paths => is_line(text) && text.starts_with('/'),
             // These are looked up in every directory of a repository; a path could leave it.
-            Self::FileNames => is_line(text) && !text.contains(['/', '\\']) && text != "." && text != "..",
+            Self::FileNames => {
+                is_line(text) && !text.contains(['/', '\\']) && text != "." && text != ".."
+            }
             Self::Variables => is_variable(text),
         };
         if fits {
             Ok((text.to_owned(), origin.clone()))
         } else {
-            Err(Unfit::Value { expected: expected(), hint: None, at: item.span() })
+            Err(Unfit::Value {
+                expected: expected(),
+                hint: None,
+                at: item.span(),
+            })
         }
     }
 }
@@ -243,7 +279,9 @@ fn is_line(text: &str) -> bool {
 }
 
 fn is_url(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
     let clean = !text.chars().any(|c| c.is_control() || c.is_whitespace());
     clean && rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']))
 }
@@ -251,7 +289,11 @@ fn is_url(text: &str) -> bool {
 /// The whole number, where the value is one at all; inner none: negative or too large.
 fn whole(value: &DeValue<'_>) -> Option<Option<u64>> {
     let integer = value.as_integer()?;
-    Some(i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(|n| n.try_into().ok()))
+    Some(
+        i64::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .and_then(|n| n.try_into().ok()),
+    )
 }
 
 fn number(value: &DeValue<'_>) -> Option<f64> {
@@ -270,19 +312,28 @@ fn choose(
     kind: Kind,
     at: Range<usize>,
 ) -> Result<Value, Unfit> {
-    let found = names.iter().find(|(name, others)| *name == text || others.contains(&text));
+    let found = names
+        .iter()
+        .find(|(name, others)| *name == text || others.contains(&text));
     match found {
         Some((name, _)) => Ok(Value::Text((*name).to_owned())),
         None => {
             let close = closest(text, names.iter().map(|(name, _)| *name));
             let hint = close.map(|name| format!("did you mean \"{name}\"?"));
-            Err(Unfit::Value { expected: kind.expected(), hint, at })
+            Err(Unfit::Value {
+                expected: kind.expected(),
+                hint,
+                at,
+            })
         }
     }
 }
 
 fn one_of(names: &[(&str, &[&str])]) -> String {
-    let quoted: Vec<String> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let quoted: Vec<String> = names
+        .iter()
+        .map(|(name, _)| format!("\"{name}\""))
+        .collect();
     match quoted.split_last() {
         Some((last, before)) if !before.is_empty() => format!("{} or {last}", before.join(", ")),
         _ => quoted.concat(),

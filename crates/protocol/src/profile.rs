@@ -33,9 +33,9 @@ pub struct Provider {
     pub default_model: Option<String>,
 }
 
-/// What one model can do.
+/// What one model can do. Written into logs, so a field that a later version added is skipped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Profile {
     /// Tokens that fit into one request and its answer.
     pub context_window: u64,

@@ -223,6 +223,9 @@ pub struct SettingsChanged {
     /// The new model, its provider's key and its profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelChange>,
+    /// The tools that the new model is offered, as the JSON text of an array.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<String>,
     /// The new limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,

@@ -69,7 +69,7 @@ pub enum Mode {
 
 /// Where to stop. None means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Budget {
     /// Most model responses in one turn.
     pub steps: Option<u32>,

@@ -217,6 +217,7 @@ fn expected() -> Vec<Body> {
                 model: "gpt".into(),
                 profile: profile(),
             }),
+            tools: None,
             budget: Some(budget()),
             checks: Some(vec!["make".into()]),
             reasoning: Some("{}".into()),

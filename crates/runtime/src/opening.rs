@@ -110,6 +110,11 @@ impl Opening {
                 model: self.model.clone(),
                 profile: self.profile.clone(),
             }),
+            tools: {
+                let tools = tools::offered(self.mode, &self.profile);
+                // Tools stand in the cached prefix: a new model has no cache to lose.
+                (other_model && tools != before.tools).then_some(tools)
+            },
             budget: (self.budget != before.budget).then(|| self.budget.clone()),
             checks: None,
             reasoning: (self.reasoning != before.reasoning)

@@ -68,14 +68,19 @@ impl Session {
             settings.checks = checks.clone();
             self.checks.declare(checks);
         }
+        if let Some(tools) = &body.tools {
+            settings.tools = tools.clone();
+        }
         if let Some(change) = &body.model {
+            // New limits of the same model leave what it said readable.
+            self.switched |=
+                change.provider != settings.provider || change.model != settings.model;
             settings.provider = change.provider.clone();
             settings.model = change.model.clone();
             settings.profile = change.profile.clone();
             if !change.profile.reasoning {
                 settings.reasoning = None;
             }
-            self.switched = true;
         }
         if let Some(reasoning) = &body.reasoning {
             settings.reasoning = Some(reasoning.clone());

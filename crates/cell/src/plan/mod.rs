@@ -63,6 +63,12 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         binds.retain(|other| other.at != mount.at);
         binds.push(mount);
     }
+    // A tree below a place that is a link inside: the place is a plain directory then.
+    let below: Vec<PathBuf> = binds.iter().map(|mount| mount.at.clone()).collect();
+    binds.retain(|mount| {
+        !matches!(mount.kind, MountKind::Symlink { .. })
+            || !below.iter().any(|at| *at != mount.at && at.starts_with(&mount.at))
+    });
     // Parents before children; what is equally deep keeps its order.
     binds.sort_by_key(|mount| mount.at.components().count());
     let mut mounts = binds;

@@ -76,7 +76,7 @@ async fn show(args: &DemoArgs, repository: &Path, scratch: &Path) -> Result<u8, 
             print(&format!("See it again: recto sessions show {id}\n"))?;
         }
     }
-    print(&format!("\nThe check: {} before, {} after.\n", before.word(), after.word()))?;
+    print(&format!("\nThe check `{CHECK}`: {} before, {} after.\n", before.word(), after.word()))?;
     match exit_code(&ran.outcome) {
         0 if !after.passed => Ok(crate::exit::FAILED),
         code => Ok(code),
@@ -187,6 +187,9 @@ async fn diff(home: &Home, place: &Place, base: Option<&str>) -> Result<String, 
         text.push_str(&format!("{} {}\n", commit.id, safe(&commit.subject)));
     }
     text.push_str(&safe(&work.diff));
+    if work.truncated {
+        text.push_str("(the diff is longer and cut here)\n");
+    }
     text.push_str(if work.clean { "(the work tree is clean)\n" } else { "(not all is committed)\n" });
     Ok(text)
 }

@@ -10,7 +10,7 @@ use recto_protocol::usage::{Micros, Usage};
 use recto_protocol::{CallId, Record, View};
 use recto_runtime::{LiveEvent, Sink};
 
-use super::safe::{safe, safe_line};
+use super::safe::{cut, safe, safe_line};
 
 /// Lines of a command's output that are shown.
 const SHOWN_LINES: usize = 8;
@@ -228,7 +228,7 @@ impl Human {
             self.say(&self.dim(&format!("  … {skipped} more lines above")));
         }
         for line in &lines[skipped..] {
-            self.say(&self.dim(&format!("  {}", safe_line(line, LINE))));
+            self.say(&self.dim(&format!("  {}", cut(line, LINE))));
         }
     }
 

@@ -31,12 +31,15 @@ pub fn safe(text: &str) -> String {
     out
 }
 
-/// The same on one line, at most `width` characters.
+/// The same on one line with single spaces, at most `width` characters.
 pub fn safe_line(text: &str, width: usize) -> String {
-    let text = safe(text);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    cut(&safe(text).split_whitespace().collect::<Vec<_>>().join(" "), width)
+}
+
+/// The text, at most `width` characters of it.
+pub fn cut(line: &str, width: usize) -> String {
     if line.chars().count() <= width {
-        return line;
+        return line.to_owned();
     }
     let mut cut: String = line.chars().take(width.saturating_sub(1)).collect();
     cut.push('…');

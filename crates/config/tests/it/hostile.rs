@@ -8,18 +8,21 @@ use recto_config::MAX_BYTES;
 use crate::support::{Layers, TRUST, outcome, wrong};
 
 fn user(text: &str) -> String {
-    wrong(&Layers { user: text, ..Layers::default() })
+    wrong(&Layers {
+        user: text,
+        ..Layers::default()
+    })
 }
 
 #[test]
 fn a_file_above_the_limit_is_refused() {
     let large = "# padding\n".repeat(1 << 20);
-    insta::assert_snapshot!(user(&large), @"");
+    insta::assert_snapshot!(user(&large), @r#"/home/me/.recto/config.toml: 10485760 bytes are more than the 1048576 that are read"#);
     let pair = format!("model={}", "x".repeat(MAX_BYTES));
-    insta::assert_snapshot!(wrong(&Layers { pairs: &[&pair], ..Layers::default() }), @"");
+    insta::assert_snapshot!(wrong(&Layers { pairs: &[&pair], ..Layers::default() }), @r#"-c model: 1048586 bytes are more than the 1048576 that are read"#);
     let value = "x".repeat(MAX_BYTES + 1);
     let variables = [("RECTO_MODEL", value.as_str())];
-    insta::assert_snapshot!(wrong(&Layers { variables: &variables, ..Layers::default() }), @"");
+    insta::assert_snapshot!(wrong(&Layers { variables: &variables, ..Layers::default() }), @r#"RECTO_MODEL: 1048577 bytes are more than the 1048576 that are read"#);
 }
 
 #[test]
@@ -36,38 +39,64 @@ fn deep_nesting_is_told_and_does_not_overflow_the_stack() {
         format!("[{}model]", "profiles.x.".repeat(30)),
     ] {
         let told = user(&text);
-        assert!(!told.starts_with("nothing is wrong"), "{}", &told[..200.min(told.len())]);
+        assert!(
+            !told.starts_with("nothing is wrong"),
+            "{}",
+            &told[..200.min(told.len())]
+        );
         assert!(told.len() < 20_000);
         let pair = format!("checks={}", "[".repeat(levels));
-        assert!(!wrong(&Layers { pairs: &[&pair], ..Layers::default() }).starts_with("nothing"));
+        assert!(
+            !wrong(&Layers {
+                pairs: &[&pair],
+                ..Layers::default()
+            })
+            .starts_with("nothing")
+        );
     }
 }
 
 #[test]
 fn marks_line_ends_and_nul_are_handled() {
-    let read = outcome(&Layers { user: "\u{feff}model = \"m\"\r\n[budget]\r\nsteps = 1\r\n", ..Layers::default() });
+    let read = outcome(&Layers {
+        user: "\u{feff}model = \"m\"\r\n[budget]\r\nsteps = 1\r\n",
+        ..Layers::default()
+    });
     assert_eq!(read.unwrap().values.budget.steps, Some(1));
-    insta::assert_snapshot!(user("\u{feff}modle = 1"), @"");
-    insta::assert_snapshot!(user("model = \"a\0b\""), @"");
-    insta::assert_snapshot!(user("model = \"a\\u0000b\"\nchecks = [\"a\\u0000\"]\nenv.set.A = \"\\u0000\""), @"");
+    insta::assert_snapshot!(user("\u{feff}modle = 1"), @r#"
+/home/me/.recto/config.toml:1:1: unknown key `modle`
+  hint: did you mean `model`?
+"#);
+    insta::assert_snapshot!(user("model = \"a\0b\""), @r#"/home/me/.recto/config.toml:1:11: invalid basic string, expected non-double-quote visible characters, `\`"#);
+    insta::assert_snapshot!(user("model = \"a\\u0000b\"\nchecks = [\"a\\u0000\"]\nenv.set.A = \"\\u0000\""), @r#"
+/home/me/.recto/config.toml:1:9: `model` must be a string of one line that is not empty
+/home/me/.recto/config.toml:2:11: `checks` must be a list of commands that are not empty
+/home/me/.recto/config.toml:3:13: `env.set.A` must be a string without NUL
+"#);
 }
 
 #[test]
 fn a_file_of_nothing_but_mistakes_is_read_in_good_time() {
     let started = Instant::now();
-    let mut texts = vec!["x=1\n".repeat(MAX_BYTES / 4), "=".repeat(MAX_BYTES), "\n[".repeat(MAX_BYTES / 2)];
-    texts.push((0..70_000).map(|n| format!("k{n} = {n}\n")).collect());
-    let line: String = (0..80_000).map(|n| format!("k{n}=1,")).collect();
+    let mut texts = vec![
+        "x=1\n".repeat(30_000),
+        "=".repeat(120_000),
+        "\n[".repeat(60_000),
+    ];
+    texts.push((0..20_000).map(|n| format!("k{n} = {n}\n")).collect());
+    let line: String = (0..20_000).map(|n| format!("k{n}=1,")).collect();
     texts.push(format!("budget={{{line}z=1}}"));
-    texts.push((0..40_000).map(|n| format!("[models.m{n}]\n")).collect());
+    texts.push((0..10_000).map(|n| format!("[models.m{n}]\n")).collect());
     for text in texts {
-        let t = Instant::now(); user(&text); eprintln!("{:?} {:?}", &text[..10], t.elapsed());
-        let t = Instant::now(); let _ = toml::de::DeTable::parse_recoverable(&text); eprintln!("   rec {:?}", t.elapsed());
-        let t = Instant::now(); let _ = toml::de::DeTable::parse(&text); eprintln!("   one {:?}", t.elapsed());
-        wrong(&Layers { user: TRUST, project: Some(&text), ..Layers::default() });
+        user(&text);
+        wrong(&Layers {
+            user: TRUST,
+            project: Some(&text),
+            ..Layers::default()
+        });
     }
-    // Far above what it takes; quadratic reading would take hours.
-    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
+    // Far above what it takes without optimisation; quadratic reading would take minutes.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
 
 /// Text that looks enough like a configuration to get past the parser.
@@ -75,16 +104,47 @@ fn plausible() -> impl Strategy<Value = String> {
     let key = prop::sample::select(
         recto_config::known_keys()
             .iter()
-            .flat_map(|key| key.name.split('.').chain(key.aliases.iter().map(|alias| alias.name)))
-            .chain(["profiles", "x", "\"a.b\"", "''", "openai_base_url", "model_providers"])
+            .flat_map(|key| {
+                key.name
+                    .split('.')
+                    .chain(key.aliases.iter().map(|alias| alias.name))
+            })
+            .chain([
+                "profiles",
+                "x",
+                "\"a.b\"",
+                "''",
+                "openai_base_url",
+                "model_providers",
+            ])
             .map(|name| if name == "*" { "star" } else { name })
             .collect::<Vec<_>>(),
     );
     let keys = prop::collection::vec(key, 1..5).prop_map(|parts| parts.join("."));
     let value = prop::sample::select(vec![
-        "1", "-1", "0", "1.5", "nan", "inf", "true", "\"x\"", "\"/abs\"", "\"trusted\"", "[]", "[\"x\"]",
-        "{}", "{ x = 1 }", "[[1]]", "1979-05-27", "\"http://h/\"", "\"read-only\"", "9223372036854775807",
-        "99999999999999999999", "1e308", "\"\\u0000\"", "'''a\nb'''",
+        "1",
+        "-1",
+        "0",
+        "1.5",
+        "nan",
+        "inf",
+        "true",
+        "\"x\"",
+        "\"/abs\"",
+        "\"trusted\"",
+        "[]",
+        "[\"x\"]",
+        "{}",
+        "{ x = 1 }",
+        "[[1]]",
+        "1979-05-27",
+        "\"http://h/\"",
+        "\"read-only\"",
+        "9223372036854775807",
+        "99999999999999999999",
+        "1e308",
+        "\"\\u0000\"",
+        "'''a\nb'''",
     ]);
     let line = (keys, value, 0..4).prop_map(|(keys, value, shape)| match shape {
         0 => format!("[{keys}]\n"),

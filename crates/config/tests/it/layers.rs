@@ -31,11 +31,20 @@ fn each_layer_wins_over_those_below_it() {
         user: "model = \"user\"\n[profiles.p]\nmodel = \"profile\"\n[projects.\"/repo\"]\ntrust_level = \"trusted\"",
         ..Layers::default()
     };
-    check(&layers, &["model = \"user\" # user file /home/me/.recto/config.toml:1"]);
+    check(
+        &layers,
+        &["model = \"user\" # user file /home/me/.recto/config.toml:1"],
+    );
     layers.flags.profile = Some("p".to_owned());
-    check(&layers, &["model = \"profile\" # profile p /home/me/.recto/config.toml:3"]);
+    check(
+        &layers,
+        &["model = \"profile\" # profile p /home/me/.recto/config.toml:3"],
+    );
     layers.project = Some("model = \"project\"");
-    check(&layers, &["model = \"project\" # project file /repo/.recto/config.toml:1"]);
+    check(
+        &layers,
+        &["model = \"project\" # project file /repo/.recto/config.toml:1"],
+    );
     layers.variables = &[("RECTO_MODEL", "variable")];
     check(&layers, &["model = \"variable\" # variable RECTO_MODEL"]);
     layers.flags.model = Some("flag".to_owned());
@@ -47,7 +56,10 @@ fn each_layer_wins_over_those_below_it() {
 #[test]
 fn profiles_are_chosen_by_pair_flag_variable_and_file_in_this_order() {
     let user = "profile = \"a\"\nprofiles.a.model = \"A\"\nprofiles.b.model = \"B\"\nprofiles.c.model = \"C\"\nprofiles.d.model = \"D\"";
-    let mut layers = Layers { user, ..Layers::default() };
+    let mut layers = Layers {
+        user,
+        ..Layers::default()
+    };
     let model = |layers: &Layers<'_>| outcome(layers).unwrap().values.model.unwrap();
     assert_eq!(model(&layers), "A");
     layers.variables = &[("RECTO_PROFILE", "b")];
@@ -63,15 +75,28 @@ fn profiles_are_chosen_by_pair_flag_variable_and_file_in_this_order() {
 #[test]
 fn a_profile_may_hold_tables() {
     let user = "[profiles.x.budget]\nsteps = 3\n[profiles.x.providers.gw]\nbase_url = \"http://gw/v1\"\n[profiles.x]\nprovider = \"gw\"";
-    let flags = Flags { profile: Some("x".to_owned()), ..Flags::default() };
+    let flags = Flags {
+        profile: Some("x".to_owned()),
+        ..Flags::default()
+    };
     check(
-        &Layers { user, flags, ..Layers::default() },
+        &Layers {
+            user,
+            flags,
+            ..Layers::default()
+        },
         &[
             "budget.steps = 3 # profile x /home/me/.recto/config.toml:2",
             "provider = \"gw\" # profile x /home/me/.recto/config.toml:6",
         ],
     );
-    check(&Layers { user, ..Layers::default() }, &["! budget.steps", "! providers.gw.base_url"]);
+    check(
+        &Layers {
+            user,
+            ..Layers::default()
+        },
+        &["! budget.steps", "! providers.gw.base_url"],
+    );
 }
 
 #[test]
@@ -124,7 +149,11 @@ fn what_the_sdk_passes_is_understood() {
         "approval_policy=\"on-request\"",
         "openai_base_url=\"http://127.0.0.1:9/v1\"",
     ];
-    let resolved = outcome(&Layers { pairs: &pairs, ..Layers::default() }).unwrap();
+    let resolved = outcome(&Layers {
+        pairs: &pairs,
+        ..Layers::default()
+    })
+    .unwrap();
     assert_eq!(resolved.values.reasoning_effort.as_deref(), Some("medium"));
     assert_eq!(resolved.values.policy().network, Network::Open);
     assert_eq!(resolved.values.web_search, WebSearch::Live);
@@ -132,7 +161,7 @@ fn what_the_sdk_passes_is_understood() {
         resolved.values.catalogue["providers"]["openai"]["base_url"].as_str(),
         Some("http://127.0.0.1:9/v1")
     );
-    insta::assert_snapshot!(resolved.notices.join("\n"), @"");
+    insta::assert_snapshot!(resolved.notices.join("\n"), @r#"-c approval_policy: approval_policy has no effect: this program never asks, what commands may do is set by sandbox_mode."#);
 }
 
 #[test]
@@ -145,13 +174,32 @@ fn pairs_are_toml_or_else_strings() {
         ("budget.steps=0x10", "budget.steps = 16 # -c"),
         ("budget={steps=3}", "budget.steps = 3 # -c"),
         ("checks=['a','b']", "checks = [\"a\", \"b\"] # -c"),
-        ("models.'gpt=5'.images=false", "models.\"gpt=5\".images = false # -c"),
+        (
+            "models.'gpt=5'.images=false",
+            "models.\"gpt=5\".images = false # -c",
+        ),
         ("budget.cost=2", "budget.cost = 2 # -c"),
     ] {
-        check(&Layers { pairs: &[pair], ..Layers::default() }, &[expected]);
+        check(
+            &Layers {
+                pairs: &[pair],
+                ..Layers::default()
+            },
+            &[expected],
+        );
     }
-    let pairs = ["env.set.A==b", "env.set.B=1 # x", "env.set.C=[1]x", "env.set.D=1.50"];
-    let values = outcome(&Layers { pairs: &pairs, ..Layers::default() }).unwrap().values;
+    let pairs = [
+        "env.set.A==b",
+        "env.set.B=1 # x",
+        "env.set.C=[1]x",
+        "env.set.D=1.50",
+    ];
+    let values = outcome(&Layers {
+        pairs: &pairs,
+        ..Layers::default()
+    })
+    .unwrap()
+    .values;
     let set: Vec<_> = values.env.set.into_values().collect();
     assert_eq!(set, ["=b", "1 # x", "[1]x", "1.50"]);
 }
@@ -169,9 +217,20 @@ fn flags_add_to_lists_and_replace_the_rest() {
         sandbox_mode: Some("workspace".to_owned()),
         ..Flags::default()
     };
-    let user = "checks = [\"make\"]\nsandbox_workspace_write.writable_roots = [\"/a\"]\nbudget.steps = 5";
-    let layers = Layers { user, flags, ..Layers::default() };
-    check(&layers, &["\"make lint\", # flag --check", "budget.steps = 7 # flag --steps"]);
+    let user =
+        "checks = [\"make\"]\nsandbox_workspace_write.writable_roots = [\"/a\"]\nbudget.steps = 5";
+    let layers = Layers {
+        user,
+        flags,
+        ..Layers::default()
+    };
+    check(
+        &layers,
+        &[
+            "\"make lint\", # flag --check",
+            "budget.steps = 7 # flag --steps",
+        ],
+    );
     let values = outcome(&layers).unwrap().values;
     assert_eq!(values.checks, ["make", "make lint"]);
     assert_eq!(values.budget.cost, Some(Micros(250_000)));
@@ -189,24 +248,50 @@ fn flags_add_to_lists_and_replace_the_rest() {
 fn the_policy_takes_only_what_its_mode_allows() {
     let user = "sandbox_workspace_write = { network_access = true, writable_roots = [\"/a\"] }";
     let policy = |mode: &str| {
-        let flags = Flags { sandbox_mode: Some(mode.to_owned()), ..Flags::default() };
-        outcome(&Layers { user, flags, ..Layers::default() }).unwrap().values.policy()
+        let flags = Flags {
+            sandbox_mode: Some(mode.to_owned()),
+            ..Flags::default()
+        };
+        outcome(&Layers {
+            user,
+            flags,
+            ..Layers::default()
+        })
+        .unwrap()
+        .values
+        .policy()
     };
-    let closed = Policy { access: Access::ReadOnly, ..Policy::default() };
+    let closed = Policy {
+        access: Access::ReadOnly,
+        ..Policy::default()
+    };
     assert_eq!(policy("read-only"), closed);
     assert_eq!(policy("full").network, Network::Open);
 }
 
 #[test]
 fn the_address_variable_is_for_the_selected_provider_and_below_flags_and_pairs() {
-    let variables = [("RECTO_BASE_URL", "http://env/v1"), ("RECTO_PROVIDER", "ollama"), ("RECTO_SANDBOX", "")];
-    let mut layers = Layers { variables: &variables, ..Layers::default() };
+    let variables = [
+        ("RECTO_BASE_URL", "http://env/v1"),
+        ("RECTO_PROVIDER", "ollama"),
+        ("RECTO_SANDBOX", ""),
+    ];
+    let mut layers = Layers {
+        variables: &variables,
+        ..Layers::default()
+    };
     let line = "providers.ollama.base_url = \"http://env/v1\" # variable RECTO_BASE_URL";
-    check(&layers, &[line, "sandbox_mode = \"workspace-write\" # default"]);
+    check(
+        &layers,
+        &[line, "sandbox_mode = \"workspace-write\" # default"],
+    );
     layers.user = "providers.ollama.base_url = \"http://user/v1\"";
     check(&layers, &[line]);
     layers.pairs = &["providers.ollama.base_url=http://pair/v1"];
-    check(&layers, &["providers.ollama.base_url = \"http://pair/v1\" # -c"]);
+    check(
+        &layers,
+        &["providers.ollama.base_url = \"http://pair/v1\" # -c"],
+    );
 }
 
 #[test]
@@ -228,23 +313,41 @@ context_window = 5
 apply_patch = "freeform"
 prices = { input = 1, output = 10.5 }
 "#;
-    let catalogue = outcome(&Layers { user, ..Layers::default() }).unwrap().values.catalogue;
+    let catalogue = outcome(&Layers {
+        user,
+        ..Layers::default()
+    })
+    .unwrap()
+    .values
+    .catalogue;
     let provider: Provider = catalogue["providers"]["gw"].clone().try_into().unwrap();
     assert_eq!(provider.http_headers["X-Team"], "t");
     assert_eq!(provider.max_retries, Some(0));
     let profile: Profile = catalogue["models"]["gpt-5*"].clone().try_into().unwrap();
     let prices = profile.prices.unwrap();
-    assert_eq!((prices.input, prices.cached_input, prices.output), (1.0, 1.0, 10.5));
+    assert_eq!(
+        (prices.input, prices.cached_input, prices.output),
+        (1.0, 1.0, 10.5)
+    );
 }
 
 #[test]
 fn limits_for_whichever_model_lose_only_to_a_stronger_layer() {
     let user = "model = \"m1\"\nmodel_context_window = 10\nmodel_max_output_tokens = 3\nmodels.m1.context_window = 20";
-    let mut layers = Layers { user, ..Layers::default() };
+    let mut layers = Layers {
+        user,
+        ..Layers::default()
+    };
     let mut profile = Profile::default();
     outcome(&layers).unwrap().values.adjust(&mut profile);
-    assert_eq!((profile.context_window, profile.max_output_tokens), (10, Some(3)));
+    assert_eq!(
+        (profile.context_window, profile.max_output_tokens),
+        (10, Some(3))
+    );
     layers.pairs = &["models.'m*'.context_window=30"];
     let values = outcome(&layers).unwrap().values;
-    assert_eq!((values.model_context_window, values.model_max_output_tokens), (None, Some(3)));
+    assert_eq!(
+        (values.model_context_window, values.model_max_output_tokens),
+        (None, Some(3))
+    );
 }

@@ -15,7 +15,10 @@ pub(crate) struct Layers<'a> {
 pub(crate) const TRUST: &str = "projects.\"/repo\".trust_level = \"trusted\"\n";
 
 pub(crate) fn outcome(layers: &Layers<'_>) -> Result<Resolved, Error> {
-    let text = |path: &str, text: &str| Text { path: path.to_owned(), text: text.to_owned() };
+    let text = |path: &str, text: &str| Text {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     resolve(&Input {
         user: Some(text("/home/me/.recto/config.toml", layers.user)),
@@ -34,17 +37,26 @@ pub(crate) fn outcome(layers: &Layers<'_>) -> Result<Resolved, Error> {
 pub(crate) fn check(layers: &Layers<'_>, expected: &[&str]) {
     let resolved = outcome(layers).unwrap_or_else(|error| panic!("{error}\n{layers:?}"));
     let shown = resolved.show();
-    let lines: Vec<String> =
-        shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let lines: Vec<String> = shown
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
     for expected in expected {
         let (absent, line) = match expected.strip_prefix("! ") {
             Some(key) => (true, key),
             None => (false, *expected),
         };
         let found = lines.iter().any(|shown| {
-            if absent { shown.starts_with(&format!("{line} =")) } else { shown == line }
+            if absent {
+                shown.starts_with(&format!("{line} ="))
+            } else {
+                shown == line
+            }
         });
-        assert!(found != absent, "{expected}\nis not what is shown:\n{shown}");
+        assert!(
+            found != absent,
+            "{expected}\nis not what is shown:\n{shown}"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use recto_agent::{CompactRequest, prompts};
 use recto_protocol::ports::model::{ErrorKind, FinishReason, ModelError, ModelEvent};
-use recto_protocol::record::{Compacted, CompactionFailed};
+use recto_protocol::record::{Compacted, CompactionFailed, StepFailed};
 use recto_protocol::usage::Usage;
 use recto_protocol::{Item, View};
 
@@ -45,13 +45,15 @@ impl Driver {
     }
 
     fn compacted(&mut self, by_provider: bool, gathered: Gathered) -> Result<(), DriverError> {
+        if let Some(error) = gathered.error.as_ref().filter(|e| e.kind != ErrorKind::ContextLength) {
+            // The model can't be reached: that is no reason to throw old outputs away.
+            let failed = StepFailed { error: error.clone(), retry_in: None };
+            return self.record(vec![failed.into()]);
+        }
         let cost = self.cost(gathered.usage.as_ref());
         let usage = gathered.usage.unwrap_or_default();
         let items = match &gathered.error {
-            Some(error) if error.kind == ErrorKind::ContextLength => {
-                Err("the conversation is too long even for a summary".to_owned())
-            }
-            Some(error) => Err(error.message.clone()),
+            Some(_) => Err("the conversation is too long even for a summary".to_owned()),
             None if by_provider => provider_item(gathered.items),
             None => summary(&gathered),
         };

@@ -74,7 +74,6 @@ pub struct Driver {
     /// When the turn's time is up.
     deadline: Option<Instant>,
     schema: Option<Schema>,
-    schema_retried: bool,
 }
 
 /// What a turn begins with.
@@ -134,7 +133,6 @@ impl Driver {
             pause: None,
             deadline: None,
             schema: None,
-            schema_retried: false,
             session,
         })
     }
@@ -173,7 +171,6 @@ impl Driver {
             output_schema: input.schema.as_ref().map(|schema| schema.text().to_owned()),
         };
         self.schema = input.schema;
-        self.schema_retried = false;
         self.begin_clock();
         self.record_durable(vec![started.into()])?;
         self.drive().await
@@ -189,7 +186,6 @@ impl Driver {
         }
         // It was checked when the turn began.
         self.schema = self.session.output_schema().and_then(|text| Schema::parse(text).ok());
-        self.schema_retried = false;
         self.begin_clock();
         self.drive().await.map(Some)
     }
@@ -352,7 +348,7 @@ impl Driver {
         if problems.is_empty() {
             return None;
         }
-        let last = std::mem::replace(&mut self.schema_retried, true);
+        let last = self.session.rejections() > 0;
         let list = problems.join("\n- ");
         let message = if last {
             format!("The answer does not fit the output schema:\n- {list}")

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
+use super::call::Call;
 use super::oid::Oid;
 use super::refs::Head;
-use super::run::{Call, RunError};
+use super::run::RunError;
 use super::trusted::{Pending, Trusted};
 
 const EMPTY: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
@@ -161,7 +162,7 @@ impl Trusted {
         Ok(())
     }
 
-    fn on_tree(&self, command: &'static str) -> Result<Call<'_>, CheckpointError> {
+    fn on_tree(&self, command: &'static str) -> Result<Call, CheckpointError> {
         self.work_tree(command).ok_or(CheckpointError::Bare)
     }
 }

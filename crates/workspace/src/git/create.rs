@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::call::Call;
 use super::oid::Oid;
-use super::run::{Call, Git, RunError};
+use super::run::{Git, RunError};
 
 /// Who commits what the program itself makes.
 const AUTHOR: (&str, &str) = ("Recto", "recto@localhost");
@@ -28,7 +29,7 @@ impl Git {
             .args(["-q", "-b", "main"])
             .read()
             .await?;
-        let inside = |command| -> Call<'_> {
+        let inside = |command| -> Call {
             self.call(command)
                 .dir(root)
                 .env("GIT_AUTHOR_NAME", AUTHOR.0)

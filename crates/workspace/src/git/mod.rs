@@ -7,6 +7,7 @@
 //! own, which has the repository's objects as alternates and its own configuration and index.
 //! Where HEAD points is read by our own code ([`Repository::head`]), without a process.
 
+mod call;
 mod checkpoint;
 mod create;
 mod diff;
@@ -15,6 +16,7 @@ mod history;
 mod identity;
 mod index;
 mod oid;
+mod prepare;
 mod refs;
 mod reftable;
 mod run;

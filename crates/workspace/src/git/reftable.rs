@@ -48,7 +48,7 @@ impl Git {
     }
 }
 
-async fn resolve(call: super::run::Call<'_>, name: &str) -> Result<Option<Oid>, RunError> {
+async fn resolve(call: super::call::Call, name: &str) -> Result<Option<Oid>, RunError> {
     let call = call.args(["--quiet", "--verify", "--end-of-options", name]);
     // Exit code 1: there is no such reference.
     let bytes = call.read_some(&[0, 1]).await?.bytes;

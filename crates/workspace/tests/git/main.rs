@@ -1,5 +1,8 @@
 //! The harness's own git against real repositories, hostile ones included.
 
+// Helpers of tests fail as tests do.
+#![allow(clippy::unwrap_used)]
+
 mod checkpoints;
 mod common;
 mod diffs;
