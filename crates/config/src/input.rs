@@ -53,19 +53,17 @@ pub struct Flags {
     pub reasoning_effort: Option<String>,
     /// `-s`, `--sandbox`: the name of an access.
     pub sandbox_mode: Option<String>,
-    /// `--network`.
-    pub network_access: Option<bool>,
     /// `--add-dir`: added to the writable roots.
     pub add_dirs: Vec<String>,
     /// `--check`: added to the checks.
     pub checks: Vec<String>,
-    /// `--steps`.
+    /// `--max-steps`.
     pub steps: Option<u32>,
-    /// `--cost`, in dollars.
+    /// `--max-cost`, in dollars.
     pub cost: Option<f64>,
-    /// `--tokens`.
+    /// `--max-tokens`.
     pub tokens: Option<u64>,
-    /// `--seconds`.
+    /// `--max-seconds`.
     pub seconds: Option<u64>,
 }
 
@@ -138,20 +136,15 @@ impl Flags {
             ("--effort", "reasoning_effort", text(&self.reasoning_effort)),
             ("--sandbox", "sandbox_mode", text(&self.sandbox_mode)),
             (
-                "--network",
-                "sandbox_workspace_write.network_access",
-                self.network_access.map(|open| open.to_string()),
-            ),
-            (
                 "--add-dir",
                 "sandbox_workspace_write.writable_roots",
                 list(&self.add_dirs),
             ),
             ("--check", "checks", list(&self.checks)),
-            ("--steps", "budget.steps", number(self.steps.map(u64::from))),
-            ("--cost", "budget.cost", cost),
-            ("--tokens", "budget.tokens", number(self.tokens)),
-            ("--seconds", "budget.seconds", number(self.seconds)),
+            ("--max-steps", "budget.steps", number(self.steps.map(u64::from))),
+            ("--max-cost", "budget.cost", cost),
+            ("--max-tokens", "budget.tokens", number(self.tokens)),
+            ("--max-seconds", "budget.seconds", number(self.seconds)),
         ]
         .into_iter()
         .filter_map(|(flag, key, value)| Some((flag, format!("{key} = {}", value?))))

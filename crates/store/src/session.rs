@@ -31,7 +31,7 @@ pub struct SessionLog {
     layout: Layout,
     path: PathBuf,
     file: File,
-    /// Bytes of the log that are whole and durable; what lies beyond does not count.
+    /// Bytes of the log that are whole; what lies beyond does not count.
     good: u64,
     /// Whether a failed write may have left bytes beyond `good`.
     dirty: bool,
@@ -103,18 +103,34 @@ impl SessionLog {
         self.next
     }
 
-    /// Writes all bytes at the log's end and makes them durable, or leaves the log as it was.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+    fn add(&mut self, bodies: Vec<Body>, sync: bool) -> Result<Vec<Record>, LogError> {
+        let records = number(bodies, self.next, (self.clock)());
+        if records.is_empty() {
+            return Ok(records);
+        }
+        let mut bytes = String::new();
+        for record in &records {
+            bytes.push_str(&record.to_line());
+            bytes.push('\n');
+        }
+        self.write(bytes.as_bytes(), sync)?;
+        self.next += records.len() as u64;
+        Ok(records)
+    }
+
+    /// Writes all bytes at the log's end, durable when `sync`, or leaves the log as it was.
+    fn write(&mut self, bytes: &[u8], sync: bool) -> Result<(), FileError> {
         if self.dirty {
             self.cut_back()?;
         }
         // Written at a position, not appended: whatever a failed write left behind and could not
         // be cut is overwritten by the next one.
-        let written = self
-            .file
-            .write_all_at(bytes, self.good)
-            .context("write", &self.path)
-            .and_then(|()| self.file.sync_data().context("sync", &self.path));
+        let mut written =
+            self.file.write_all_at(bytes, self.good).context("write", &self.path);
+        if written.is_ok() && sync {
+            // Takes along what earlier relaxed appends wrote.
+            written = self.file.sync_data().context("sync", &self.path);
+        }
         if let Err(error) = written {
             self.dirty = true;
             // Tried again before the next append when it fails now.
@@ -136,18 +152,11 @@ impl SessionLog {
 
 impl Log for SessionLog {
     fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
-        let records = number(bodies, self.next, (self.clock)());
-        if records.is_empty() {
-            return Ok(records);
-        }
-        let mut bytes = String::new();
-        for record in &records {
-            bytes.push_str(&record.to_line());
-            bytes.push('\n');
-        }
-        self.write(bytes.as_bytes())?;
-        self.next += records.len() as u64;
-        Ok(records)
+        self.add(bodies, true)
+    }
+
+    fn append_relaxed(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
+        self.add(bodies, false)
     }
 
     fn create_chunk(&mut self) -> Result<Box<dyn ChunkWriter>, LogError> {

@@ -143,7 +143,6 @@ fn flags(run: &RunArgs) -> Result<Flags, Failure> {
         provider: run.provider.clone(),
         reasoning_effort: run.effort.clone(),
         sandbox_mode: run.sandbox.clone(),
-        network_access: None,
         add_dirs,
         checks: run.check.clone(),
         steps: run.max_steps,

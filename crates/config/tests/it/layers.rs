@@ -213,12 +213,12 @@ fn flags_add_to_lists_and_replace_the_rest() {
         cost: Some(0.25),
         tokens: Some(9),
         seconds: Some(8),
-        network_access: Some(true),
         sandbox_mode: Some("workspace".to_owned()),
         ..Flags::default()
     };
     let user =
-        "checks = [\"make\"]\nsandbox_workspace_write.writable_roots = [\"/a\"]\nbudget.steps = 5";
+        "checks = [\"make\"]\nsandbox_workspace_write.writable_roots = [\"/a\"]\n\
+         sandbox_workspace_write.network_access = true\nbudget.steps = 5";
     let layers = Layers {
         user,
         flags,
@@ -228,7 +228,7 @@ fn flags_add_to_lists_and_replace_the_rest() {
         &layers,
         &[
             "\"make lint\", # flag --check",
-            "budget.steps = 7 # flag --steps",
+            "budget.steps = 7 # flag --max-steps",
         ],
     );
     let values = outcome(&layers).unwrap().values;

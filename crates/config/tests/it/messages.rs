@@ -171,8 +171,8 @@ fn pairs_variables_and_flags_are_told_by_name() {
 RECTO_SANDBOX: `sandbox_mode` must be "read-only", "workspace-write" or "danger-full-access"
 RECTO_NETWORK_ACCESS: `sandbox_workspace_write.network_access` must be true or false, not a string
 --add-dir: `sandbox_workspace_write.writable_roots` must be a list of absolute paths
---steps: `budget.steps` must be a whole number from 1 to 4294967295
---cost: `budget.cost` must be an amount in dollars, like 2.5
+--max-steps: `budget.steps` must be a whole number from 1 to 4294967295
+--max-cost: `budget.cost` must be an amount in dollars, like 2.5
 "#);
 }
 
