@@ -14,8 +14,13 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|word| word == "cell-init") {
         return recto_cell::init_main(args.drain(2..));
     }
-    let rounds = args.get(1).and_then(|n| n.to_str()?.parse().ok()).unwrap_or(100);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let rounds = args
+        .get(1)
+        .and_then(|n| n.to_str()?.parse().ok())
+        .unwrap_or(100);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let report = runtime.map(|runtime| runtime.block_on(measure(rounds)));
     match report {
         Ok(Ok(report)) => {
@@ -59,7 +64,9 @@ async fn measure(rounds: usize) -> Result<String, CellError> {
     let print = "head -c 100000000 /dev/zero";
     for _ in 0..rounds.clamp(5, 20) {
         let start = Instant::now();
-        let _ = std::process::Command::new("sh").args(["-c", &format!("{print} >/dev/null")]).status();
+        let _ = std::process::Command::new("sh")
+            .args(["-c", &format!("{print} >/dev/null")])
+            .status();
         direct.push(start.elapsed());
         let start = Instant::now();
         discard(print);
@@ -73,13 +80,24 @@ async fn measure(rounds: usize) -> Result<String, CellError> {
     Ok(format!(
         "plain spawn of true      {:8.2}\nnew cell until hello     {:8.2}\ncommand in a cell        {:8.2}\nclose                    {:8.2}\n\
          100 MB to /dev/null      {:8.2}\n100 MB to a 64 KiB reader{:8.2}\n100 MB in a cell         {:8.2}\ncell-init memory: {memory}\n",
-        median(plain), median(made), median(command), median(ended), median(direct), median(pipe), median(inside)
+        median(plain),
+        median(made),
+        median(command),
+        median(ended),
+        median(direct),
+        median(pipe),
+        median(inside)
     ))
 }
 
 async fn run(cell: &dyn Cell, argv: &[&str]) -> Result<(), CellError> {
     let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-    let mut process = cell.spawn(Command { argv, ..Command::default() }).await?;
+    let mut process = cell
+        .spawn(Command {
+            argv,
+            ..Command::default()
+        })
+        .await?;
     while let Some(event) = process.events.next().await {
         if let ProcessEvent::Exited(_) = event {
             return Ok(());
@@ -89,7 +107,10 @@ async fn run(cell: &dyn Cell, argv: &[&str]) -> Result<(), CellError> {
 }
 
 fn discard(script: &str) {
-    let child = std::process::Command::new("sh").args(["-c", script]).stdout(std::process::Stdio::piped()).spawn();
+    let child = std::process::Command::new("sh")
+        .args(["-c", script])
+        .stdout(std::process::Stdio::piped())
+        .spawn();
     let Ok(mut child) = child else { return };
     if let Some(mut output) = child.stdout.take() {
         let mut buffer = vec![0; 65536];
@@ -103,7 +124,8 @@ fn memory() -> String {
     let mut lines = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let line = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        if !line.starts_with("recto\0cell-init") || !line.contains(&std::process::id().to_string()) {
+        if !line.starts_with("recto\0cell-init") || !line.contains(&std::process::id().to_string())
+        {
             continue;
         }
         let mode = line.split('\0').nth(2).unwrap_or_default().to_owned();
@@ -111,11 +133,19 @@ fn memory() -> String {
         let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
         let field = |text: &str, key: &str| {
             let line = text.lines().find(|line| line.starts_with(key));
-            line.map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")).unwrap_or_default()
+            line.map(|line| {
+                line.split_whitespace()
+                    .skip(1)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+            .unwrap_or_default()
         };
         lines.push(format!(
             "{mode}: RSS {} PSS {} private dirty {}",
-            field(&status, "VmRSS"), field(&rollup, "Pss:"), field(&rollup, "Private_Dirty")
+            field(&status, "VmRSS"),
+            field(&rollup, "Pss:"),
+            field(&rollup, "Private_Dirty")
         ));
     }
     lines.join("; ")
@@ -123,5 +153,7 @@ fn memory() -> String {
 
 fn median(mut times: Vec<std::time::Duration>) -> f64 {
     times.sort_unstable();
-    times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+    times
+        .get(times.len() / 2)
+        .map_or(0.0, |time| time.as_secs_f64() * 1000.0)
 }

@@ -32,7 +32,9 @@ fn main() -> ExitCode {
         spec = spec.with_tools_of(home.as_ref(), &path);
     }
     let argv: Vec<String> = words.collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let result = runtime.map(|runtime| runtime.block_on(run(spec, argv, tty)));
     match result {
         Ok(Ok(ExitStatus::Code(code))) => ExitCode::from(code as u8),
@@ -58,7 +60,13 @@ async fn run(
     tty: Option<TtySize>,
 ) -> Result<ExitStatus, CellError> {
     let cell = launch(spec).await?;
-    let mut process = cell.spawn(Command { argv, tty, ..Command::default() }).await?;
+    let mut process = cell
+        .spawn(Command {
+            argv,
+            tty,
+            ..Command::default()
+        })
+        .await?;
     let mut status = ExitStatus::CellGone;
     while let Some(event) = process.events.next().await {
         match event {

@@ -96,16 +96,28 @@ const DENIED_HERE: &[Denied] = denied! {
 const DENIED_HERE: &[Denied] = &[];
 
 /// Socket families that stay: what programs use to talk to themselves, and route queries.
-const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+const FAMILIES: [i32; 4] = [
+    libc::AF_UNIX,
+    libc::AF_INET,
+    libc::AF_INET6,
+    libc::AF_NETLINK,
+];
 
 /// The compiled filter, 8 bytes per instruction; made once per process.
 pub(crate) fn program() -> Result<Bytes, CellError> {
     static PROGRAM: OnceLock<Option<Bytes>> = OnceLock::new();
-    PROGRAM.get_or_init(|| compile().ok()).clone().ok_or_else(|| CellError::Unavailable {
-        reason: format!("no system call filter can be made for {}", std::env::consts::ARCH),
-        remedy: "Run on x86-64 or 64-bit ARM, or without isolation: `--sandbox danger-full-access`."
-            .into(),
-    })
+    PROGRAM
+        .get_or_init(|| compile().ok())
+        .clone()
+        .ok_or_else(|| CellError::Unavailable {
+            reason: format!(
+                "no system call filter can be made for {}",
+                std::env::consts::ARCH
+            ),
+            remedy:
+                "Run on x86-64 or 64-bit ARM, or without isolation: `--sandbox danger-full-access`."
+                    .into(),
+        })
 }
 
 fn compile() -> Result<Bytes, seccompiler::Error> {
@@ -129,16 +141,22 @@ fn compile() -> Result<Bytes, seccompiler::Error> {
         (ret, 0, 0, refuse),
     ];
     let program = program.iter().map(|i| (i.code, i.jt, i.jf, i.k));
-    let bytes = prologue.into_iter().chain(program).flat_map(|(code, jt, jf, k)| {
-        let (code, k) = (code.to_ne_bytes(), k.to_ne_bytes());
-        [code[0], code[1], jt, jf, k[0], k[1], k[2], k[3]]
-    });
+    let bytes = prologue
+        .into_iter()
+        .chain(program)
+        .flat_map(|(code, jt, jf, k)| {
+            let (code, k) = (code.to_ne_bytes(), k.to_ne_bytes());
+            [code[0], code[1], jt, jf, k[0], k[1], k[2], k[3]]
+        });
     Ok(bytes.collect())
 }
 
 fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Error> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        DENIED.iter().chain(DENIED_HERE).map(|call| (call.number, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED
+        .iter()
+        .chain(DENIED_HERE)
+        .map(|call| (call.number, Vec::new()))
+        .collect();
     let when = |conditions: Vec<SeccompCondition>| SeccompRule::new(conditions);
     let arg = SeccompCondition::new;
 
@@ -160,7 +178,7 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Error> {
 
     let mut ioctl = Vec::new();
     for request in [libc::TIOCSTI, libc::TIOCLINUX] {
-        ioctl.push(when(vec![arg(1, Len::Dword, Op::Eq, request as u64)?])?);
+        ioctl.push(when(vec![arg(1, Len::Dword, Op::Eq, request)?])?);
     }
     rules.insert(libc::SYS_ioctl, ioctl);
 
@@ -186,12 +204,20 @@ mod tests {
     #[test]
     fn the_filter_compiles_and_is_short_enough_for_the_kernel() {
         let program = compile().unwrap();
-        assert!(program.len().is_multiple_of(8) && program.len() / 8 < 4096, "{}", program.len());
+        assert!(
+            program.len().is_multiple_of(8) && program.len() / 8 < 4096,
+            "{}",
+            program.len()
+        );
     }
 
     #[test]
     fn no_call_is_listed_twice_and_each_has_a_reason() {
-        let mut names: Vec<_> = DENIED.iter().chain(DENIED_HERE).map(|call| call.name).collect();
+        let mut names: Vec<_> = DENIED
+            .iter()
+            .chain(DENIED_HERE)
+            .map(|call| call.name)
+            .collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -48,7 +48,11 @@ pub struct Limits {
 impl Default for Limits {
     /// 4,096 processes; 2 GiB and 200,000 files of scratch.
     fn default() -> Self {
-        Self { processes: 4096, scratch_bytes: 2 << 30, scratch_inodes: 200_000 }
+        Self {
+            processes: 4096,
+            scratch_bytes: 2 << 30,
+            scratch_inodes: 200_000,
+        }
     }
 }
 
@@ -81,7 +85,18 @@ impl CellSpec {
 
 /// The tool directories under a home that exist: compilers, package caches, interpreters.
 pub fn default_tool_dirs(home: &Path) -> Vec<PathBuf> {
-    const NAMES: [&str; 7] =
-        [".cargo", ".rustup", ".pyenv", ".nvm", ".local/bin", ".local/lib", "go"];
-    NAMES.into_iter().map(|name| home.join(name)).filter(|path| path.is_dir()).collect()
+    const NAMES: [&str; 7] = [
+        ".cargo",
+        ".rustup",
+        ".pyenv",
+        ".nvm",
+        ".local/bin",
+        ".local/lib",
+        "go",
+    ];
+    NAMES
+        .into_iter()
+        .map(|name| home.join(name))
+        .filter(|path| path.is_dir())
+        .collect()
 }

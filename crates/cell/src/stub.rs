@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps};
 
 /// The modification time of stubs: one second after the epoch, which no clock gives.
-const MARK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const MARK: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// A stub that a cell relies on.
 #[derive(Debug)]
@@ -53,7 +56,10 @@ impl Stub {
             } else if !is_marked(&held) {
                 return Ok(None);
             }
-            return Ok(Some(Self { path: path.to_owned(), held }));
+            return Ok(Some(Self {
+                path: path.to_owned(),
+                held,
+            }));
         }
         Err(io::ErrorKind::ResourceBusy.into())
     }
@@ -94,12 +100,18 @@ fn mark(held: &OwnedFd, owner: Option<(u32, u32)>) -> io::Result<()> {
         let uid = rustix::fs::Uid::from_raw(uid);
         rustix::fs::fchown(held, Some(uid), Some(rustix::fs::Gid::from_raw(gid)))?;
     }
-    Ok(rustix::fs::futimens(held, &Timestamps { last_access: MARK, last_modification: MARK })?)
+    Ok(rustix::fs::futimens(
+        held,
+        &Timestamps {
+            last_access: MARK,
+            last_modification: MARK,
+        },
+    )?)
 }
 
 fn is_marked(held: &OwnedFd) -> bool {
     rustix::fs::fstat(held)
-        .is_ok_and(|stat| (stat.st_mtime as i64, stat.st_mtime_nsec as i64) == (MARK.tv_sec, MARK.tv_nsec))
+        .is_ok_and(|stat| stat.st_mtime == MARK.tv_sec && stat.st_mtime_nsec == 0)
 }
 
 /// Whether a name still leads to what is held.

@@ -7,7 +7,6 @@ mod driver;
 pub mod live;
 pub mod opening;
 mod output;
-pub mod retry;
 pub mod schema;
 mod tools;
 

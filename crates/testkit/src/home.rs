@@ -8,10 +8,19 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::User;
+
+/// Variables that say where tools lie, and where below a home they lie without it.
+const TOOLS: [(&str, &str); 3] =
+    [("RUSTUP_HOME", ".rustup"), ("CARGO_HOME", ".cargo"), ("PYENV_ROOT", ".pyenv")];
+
 /// A home directory with nothing in it, and no variables but what a test sets.
 pub struct Home {
     dir: TempDir,
     env: Vec<(String, String)>,
+    user: User,
+    program: PathBuf,
+    _copy: Option<TempDir>,
 }
 
 /// What a finished run left.
@@ -29,7 +38,15 @@ impl Home {
     /// A fresh home.
     #[allow(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), env: Vec::new() }
+        Self::of(User::Tester)
+    }
+
+    /// A fresh home of somebody else, whom the program then runs as.
+    pub fn of(user: User) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        user.take(dir.path());
+        let (program, copy) = user.program();
+        Self { dir, env: Vec::new(), user, program, _copy: copy }
     }
 
     /// The home directory.
@@ -50,14 +67,21 @@ impl Home {
 
     /// Writes the user's configuration.
     pub fn configure(&self, toml: &str) -> &Self {
-        std::fs::create_dir_all(self.recto()).unwrap();
-        std::fs::write(self.recto().join("config.toml"), toml).unwrap();
+        self.write(".recto/config.toml", toml)
+    }
+
+    /// Writes a file below the home.
+    pub fn write(&self, name: &str, text: &str) -> &Self {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self.user.take(self.path());
         self
     }
 
     /// A command of the program, in a directory, with this home.
     pub fn command<S: AsRef<OsStr>>(&self, cwd: &Path, args: &[S]) -> Command {
-        let mut command = Command::new(crate::binary());
+        let mut command = self.user.command(&self.program);
         command
             .args(args)
             .current_dir(cwd)
@@ -70,9 +94,11 @@ impl Home {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         // Toolchains stay where they are, though the home is another one.
-        for name in ["RUSTUP_HOME", "CARGO_HOME", "PYENV_ROOT"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
+        for (name, directory) in TOOLS {
+            let usual = std::env::var_os("HOME").map(|home| Path::new(&home).join(directory));
+            let place = std::env::var_os(name).map(PathBuf::from).or(usual);
+            if let Some(place) = place.filter(|place| place.is_dir()) {
+                command.env(name, place);
             }
         }
         for (name, value) in &self.env {

@@ -9,10 +9,12 @@
 mod home;
 mod repository;
 mod script;
+mod user;
 
 pub use home::{Home, Run};
 pub use repository::Repository;
 pub use script::Script;
+pub use user::User;
 
 use std::path::{Path, PathBuf};
 

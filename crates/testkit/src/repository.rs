@@ -5,9 +5,11 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::User;
+
 /// A repository in a directory of its own.
 pub struct Repository {
-    _dir: TempDir,
+    dir: TempDir,
     root: PathBuf,
 }
 
@@ -38,7 +40,7 @@ impl Repository {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap().join("repo");
         std::fs::create_dir(&root).unwrap();
-        Self { _dir: dir, root }
+        Self { dir, root }
     }
 
     /// Makes everything the first commit.
@@ -48,6 +50,12 @@ impl Repository {
         }
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", "first"]);
+    }
+
+    /// Makes somebody else the owner.
+    pub fn give_to(&self, user: User) -> &Self {
+        user.take(self.dir.path());
+        self
     }
 
     /// The repository's root.
@@ -71,6 +79,8 @@ impl Repository {
     pub fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
             .args(["-c", "user.name=Tester", "-c", "user.email=tester@localhost"])
+            // The repository may belong to somebody whom the program ran as.
+            .args(["-c", "safe.directory=*"])
             .args(args)
             .current_dir(&self.root)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")

@@ -18,11 +18,23 @@ use crate::wire::{self, Decoder, Event, Isolation};
 
 /// Waits until the cell says that it is ready.
 pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
-    let Birth { stream, child, isolation, stubs } = birth;
-    let mut greeting = Greeting { child: Some(child), init: None, stubs: Some(stubs) };
+    let Birth {
+        stream,
+        child,
+        isolation,
+        stubs,
+    } = birth;
+    let mut greeting = Greeting {
+        child: Some(child),
+        init: None,
+        stubs: Some(stubs),
+    };
     let result = listen(stream, isolation, &mut greeting).await;
     let (stream, decoder) = result?;
-    let init = greeting.init.take().ok_or_else(|| protocol("a cell without a process id"))?;
+    let init = greeting
+        .init
+        .take()
+        .ok_or_else(|| protocol("a cell without a process id"))?;
     Ok(Remote::new(stream, decoder, init))
 }
 
@@ -92,11 +104,14 @@ fn adopt(pid: i32, isolation: Isolation, greeting: &mut Greeting) -> Result<(), 
         // From here on it is reaped through its descriptor.
         greeting.child = None;
     }
-    greeting.init = Some(Init::new(fd, direct, greeting.stubs.take().unwrap_or_default()));
+    greeting.init = Some(Init::new(
+        fd,
+        direct,
+        greeting.stubs.take().unwrap_or_default(),
+    ));
     Ok(())
 }
 
 fn protocol(what: &str) -> CellError {
     CellError::Protocol(what.to_owned())
 }
-

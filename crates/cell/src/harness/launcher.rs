@@ -30,7 +30,7 @@ pub(super) struct Birth {
 }
 
 struct Job {
-    spec: CellSpec,
+    spec: Box<CellSpec>,
     reply: oneshot::Sender<Result<Birth, CellError>>,
 }
 
@@ -40,23 +40,38 @@ pub(super) async fn start(spec: CellSpec) -> Result<Birth, CellError> {
     let jobs = THREAD.get_or_init(|| {
         let (jobs, work) = mpsc::channel::<Job>();
         // Lives as long as the process, see above; it owns nothing that would need an end.
-        let thread = std::thread::Builder::new().name("recto-cells".into()).spawn(move || {
-            for job in work {
-                // A caller that no longer waits: the stream closes and the cell ends.
-                let _ = job.reply.send(give_birth(&job.spec));
-            }
-        });
+        let thread = std::thread::Builder::new()
+            .name("recto-cells".into())
+            .spawn(move || {
+                for job in work {
+                    // A caller that no longer waits: the stream closes and the cell ends.
+                    let _ = job.reply.send(give_birth(&job.spec));
+                }
+            });
         thread.ok().map(|_| jobs)
     });
     let (reply, answer) = oneshot::channel();
-    let sent = jobs.as_ref().map(|jobs| jobs.send(Job { spec, reply }));
-    let lost = || setup("reach the launching thread", io::ErrorKind::BrokenPipe.into());
-    sent.and_then(Result::ok).ok_or_else(lost)?;
+    let job = Job {
+        spec: Box::new(spec),
+        reply,
+    };
+    let sent = jobs.as_ref().and_then(|jobs| jobs.send(job).ok());
+    let lost = || {
+        setup(
+            "reach the launching thread",
+            io::ErrorKind::BrokenPipe.into(),
+        )
+    };
+    sent.ok_or_else(lost)?;
     answer.await.map_err(|_| lost())?
 }
 
 fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
-    let Plan { setup: mut orders, stubs: paths, owner } = plan(spec)?;
+    let Plan {
+        setup: mut orders,
+        stubs: paths,
+        owner,
+    } = plan(spec)?;
     let filter = if orders.isolation == Isolation::Direct {
         bytes::Bytes::new()
     } else {
@@ -81,11 +96,21 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
         }
     }
     let mut bytes = Vec::new();
-    Request::Hello(wire::Hello { version: wire::VERSION }).put(&mut bytes, 0);
+    Request::Hello(wire::Hello {
+        version: wire::VERSION,
+    })
+    .put(&mut bytes, 0);
     Request::Setup(Box::new(orders)).put(&mut bytes, 0);
     Request::Filter(filter).put(&mut bytes, 0);
-    stream.write_all(&bytes).map_err(|error| setup("send the orders", error))?;
-    Ok(Birth { stream, child, isolation, stubs })
+    stream
+        .write_all(&bytes)
+        .map_err(|error| setup("send the orders", error))?;
+    Ok(Birth {
+        stream,
+        child,
+        isolation,
+        stubs,
+    })
 }
 
 /// The same binary again, with no environment and nothing but the stream and a pipe's write end,
@@ -96,7 +121,11 @@ fn spawn(
     stream: OwnedFd,
     living: OwnedFd,
 ) -> io::Result<Child> {
-    let mode = if isolation == Isolation::Direct { "direct" } else { "cell" };
+    let mode = if isolation == Isolation::Direct {
+        "direct"
+    } else {
+        "cell"
+    };
     Command::new(&spec.exe)
         .arg0("recto")
         .args(["cell-init", mode, &std::process::id().to_string()])
@@ -108,5 +137,8 @@ fn spawn(
 }
 
 pub(super) fn setup(step: &str, source: io::Error) -> CellError {
-    CellError::Setup { step: step.to_owned(), source }
+    CellError::Setup {
+        step: step.to_owned(),
+        source,
+    }
 }

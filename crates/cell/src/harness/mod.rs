@@ -8,6 +8,8 @@ mod remote;
 mod sweeper;
 mod undertaker;
 
+pub(crate) use remedy::forbidding as forbidding_setting;
+
 use std::sync::Arc;
 
 use recto_protocol::ports::cell::{Cell, CellError};

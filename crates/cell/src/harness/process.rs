@@ -35,7 +35,13 @@ impl Incoming {
         started: oneshot::Sender<Result<(), SpawnError>>,
         limit: u64,
     ) -> Self {
-        Self { events, started: Some(started), taken: VecDeque::new(), left: limit, offset: 0 }
+        Self {
+            events,
+            started: Some(started),
+            taken: VecDeque::new(),
+            left: limit,
+            offset: 0,
+        }
     }
 
     /// Answers the spawn. False when nobody waits for it any more.
@@ -56,7 +62,10 @@ impl Incoming {
     }
 
     pub(super) fn dropped(&mut self, bytes: u64) -> Result<(), String> {
-        self.offset = self.offset.checked_add(bytes).ok_or("an impossible offset")?;
+        self.offset = self
+            .offset
+            .checked_add(bytes)
+            .ok_or("an impossible offset")?;
         self.tell(ProcessEvent::Dropped(bytes));
         Ok(())
     }
@@ -110,7 +119,10 @@ impl ProcessControl for Control {
     }
 
     async fn resize(&self, size: TtySize) -> Result<(), CellError> {
-        self.act(&Request::Resize(Resize { rows: size.rows, cols: size.cols }))
+        self.act(&Request::Resize(Resize {
+            rows: size.rows,
+            cols: size.cols,
+        }))
     }
 
     async fn signal(&self, signal: i32) -> Result<(), CellError> {

@@ -22,7 +22,11 @@ const SETTINGS: [(&str, &str, &str); 3] = [
         "Set `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or install an AppArmor \
          profile that allows `userns` for recto",
     ),
-    ("/proc/sys/user/max_user_namespaces", "0", "Set `sysctl user.max_user_namespaces=10000`"),
+    (
+        "/proc/sys/user/max_user_namespaces",
+        "0",
+        "Set `sysctl user.max_user_namespaces=10000`",
+    ),
 ];
 
 /// Turns a refused step into an error that says what to do.
@@ -34,7 +38,7 @@ pub(super) fn explain(error: &SetupError, isolation: Isolation) -> CellError {
         libc::EPERM | libc::EACCES | libc::ENOSPC | libc::EUSERS | libc::ENOSYS | libc::EINVAL
     );
     let unavailable = |reason: String, remedy: String| CellError::Unavailable { reason, remedy };
-    if refused && step.starts_with("unshare") || refused && step.starts_with("map the") {
+    if refused && (step.starts_with("unshare") || step.starts_with("map the")) {
         if let Some((file, value, remedy)) = forbidding(isolation) {
             let reason = format!("{step}: {source}; {file} is {value}");
             return unavailable(reason, format!("{remedy}, or {WITHOUT}."));
@@ -52,8 +56,12 @@ pub(super) fn explain(error: &SetupError, isolation: Isolation) -> CellError {
     }
     if step.starts_with("idmap") || step.starts_with("make an id mapping") {
         return unavailable(
-            format!("{step}: {source}; recto runs as root and this file system or kernel can't show its files as another user's"),
-            format!("Run recto as an ordinary user, or move the work tree to a file system with id-mapped mounts (ext4, xfs, btrfs, tmpfs), or {WITHOUT}."),
+            format!(
+                "{step}: {source}; recto runs as root and this file system or kernel can't show its files as another user's"
+            ),
+            format!(
+                "Run recto as an ordinary user, or move the work tree to a file system with id-mapped mounts (ext4, xfs, btrfs, tmpfs), or {WITHOUT}."
+            ),
         );
     }
     if refused && step.starts_with("become the cell's") {
@@ -65,7 +73,9 @@ pub(super) fn explain(error: &SetupError, isolation: Isolation) -> CellError {
     if refused && step.starts_with("make a proc") {
         return unavailable(
             format!("{step}: {source}; parts of /proc are hidden here"),
-            format!("In a container, unmask /proc (`--security-opt systempaths=unconfined`), or {WITHOUT}."),
+            format!(
+                "In a container, unmask /proc (`--security-opt systempaths=unconfined`), or {WITHOUT}."
+            ),
         );
     }
     if error.errno == libc::ENOSYS || step.starts_with("install the seccomp") {
@@ -74,7 +84,10 @@ pub(super) fn explain(error: &SetupError, isolation: Isolation) -> CellError {
             format!("Use Linux 5.12 or newer with seccomp filters, or {WITHOUT}."),
         );
     }
-    CellError::Setup { step: step.to_owned(), source }
+    CellError::Setup {
+        step: step.to_owned(),
+        source,
+    }
 }
 
 /// The first setting that forbids user namespaces.

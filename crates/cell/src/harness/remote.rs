@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use recto_protocol::ports::cell::{
-    Cell, CellError, Command, ExitStatus, Process, ProcessEvent,
-};
+use recto_protocol::ports::cell::{Cell, CellError, Command, ExitStatus, Process, ProcessEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -17,9 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::process::{Control, Incoming, events};
 use super::undertaker::Init;
-use crate::wire::{
-    Decoder, Event, Exit, Request, Resize, Signal, Spawn, SpawnError, SpawnStage,
-};
+use crate::wire::{Decoder, Event, Exit, Request, Resize, Signal, Spawn, SpawnError, SpawnStage};
 
 /// The harness' handle to a cell.
 pub(super) struct Remote {
@@ -50,12 +46,22 @@ struct State {
 impl Remote {
     pub(super) fn new(stream: UnixStream, decoder: Decoder, init: Init) -> Self {
         let (frames, queue) = mpsc::unbounded_channel();
-        let shared =
-            Arc::new(Shared { next: AtomicU32::new(1), frames, state: Mutex::default() });
+        let shared = Arc::new(Shared {
+            next: AtomicU32::new(1),
+            frames,
+            state: Mutex::default(),
+        });
         let (read, write) = stream.into_split();
         let reader = tokio::spawn(receive(read, decoder, Arc::clone(&shared)));
         let writer = tokio::spawn(send(write, queue));
-        Self { shared, tasks: Mutex::new(Some(Tasks { reader, writer, init })) }
+        Self {
+            shared,
+            tasks: Mutex::new(Some(Tasks {
+                reader,
+                writer,
+                init,
+            })),
+        }
     }
 }
 
@@ -69,14 +75,21 @@ impl Cell for Remote {
         let limit = command.output.head.saturating_add(command.output.tail);
         let incoming = Incoming::new(sender, started, limit);
         let request = Request::Spawn(message(command));
-        self.shared.enter(|state| state.commands.insert(id, incoming))?;
+        self.shared
+            .enter(|state| state.commands.insert(id, incoming))?;
         self.shared.send(id, &request)?;
         match answer.await {
             Ok(Ok(())) => Ok(Process {
                 events: events(receiver),
-                control: Box::new(Control { shared: Arc::clone(&self.shared), id }),
+                control: Box::new(Control {
+                    shared: Arc::clone(&self.shared),
+                    id,
+                }),
             }),
-            Ok(Err(error)) => Err(CellError::Spawn { program, reason: reason(error) }),
+            Ok(Err(error)) => Err(CellError::Spawn {
+                program,
+                reason: reason(error),
+            }),
             Err(_) => Err(CellError::Gone),
         }
     }
@@ -91,7 +104,14 @@ impl Cell for Remote {
 
     async fn close(&self) {
         let tasks = lock(&self.tasks).take();
-        let Some(Tasks { reader, writer, init }) = tasks else { return };
+        let Some(Tasks {
+            reader,
+            writer,
+            init,
+        }) = tasks
+        else {
+            return;
+        };
         reader.abort();
         writer.abort();
         // Both halves of the stream must be gone: their end is what a direct cell acts on.
@@ -167,16 +187,24 @@ impl Shared {
     fn event(&self, id: u32, event: Event) -> Result<(), String> {
         let mut state = self.state();
         if let Event::KilledAll(_) = event {
-            let waiting = state.killing.remove(&id).ok_or("an answer to no question")?;
+            let waiting = state
+                .killing
+                .remove(&id)
+                .ok_or("an answer to no question")?;
             let _ = waiting.send(());
             return Ok(());
         }
-        let command = state.commands.get_mut(&id).ok_or("an event of an unknown command")?;
+        let command = state
+            .commands
+            .get_mut(&id)
+            .ok_or("an event of an unknown command")?;
         match event {
             Event::Started(_) => {
                 if !command.started(Ok(()))? {
                     // Whoever wanted it has gone away before it could be handed over.
-                    let kill = Request::Signal(Signal { signal: libc::SIGKILL });
+                    let kill = Request::Signal(Signal {
+                        signal: libc::SIGKILL,
+                    });
                     let _ = self.send(id, &kill);
                 }
             }
@@ -214,7 +242,10 @@ async fn receive(mut stream: OwnedReadHalf, mut decoder: Decoder, shared: Arc<Sh
                 Ok(None) => break,
                 Ok(Some(frame)) => {
                     let event = Event::read(&frame).map_err(|error| error.to_string());
-                    if event.and_then(|event| shared.event(frame.id, event)).is_err() {
+                    if event
+                        .and_then(|event| shared.event(frame.id, event))
+                        .is_err()
+                    {
                         break 'open;
                     }
                 }
@@ -251,7 +282,10 @@ fn message(command: Command) -> Spawn {
         argv: command.argv,
         cwd: command.cwd,
         env,
-        tty: command.tty.map(|size| Resize { rows: size.rows, cols: size.cols }),
+        tty: command.tty.map(|size| Resize {
+            rows: size.rows,
+            cols: size.cols,
+        }),
         stdin: command.stdin,
         head: command.output.head,
         tail: command.output.tail,

@@ -29,10 +29,16 @@ impl Stubs {
     pub(super) fn announce(exe: &Path, paths: &[PathBuf], alive: OwnedFd) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let order = SweepOrder::Watch { id, paths: paths.to_vec() };
+        let order = SweepOrder::Watch {
+            id,
+            paths: paths.to_vec(),
+        };
         // Without a sweeper a killed harness leaves empty directories, until its next start.
         let sent = sweeper(exe).is_some_and(|socket| tell(socket, &order, Some(&alive)).is_ok());
-        Self { held: Vec::new(), id: sent.then_some(id) }
+        Self {
+            held: Vec::new(),
+            id: sent.then_some(id),
+        }
     }
 
     /// Makes one of the announced stubs. False when there is nothing to protect by it.

@@ -10,7 +10,10 @@ use tokio::io::unix::AsyncFd;
 use super::sweeper::Stubs;
 
 /// How long a cell without isolation may take to kill its own processes when its stream ends.
-const DIRECT_END: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
+const DIRECT_END: Timespec = Timespec {
+    tv_sec: 3,
+    tv_nsec: 0,
+};
 
 /// PID 1 of a cell, by a descriptor that can't come to mean another process.
 pub(super) struct Init {
@@ -22,12 +25,18 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) fn new(pidfd: OwnedFd, direct: bool, stubs: Stubs) -> Self {
-        Self { pidfd: Some(pidfd), direct, stubs: Some(stubs) }
+        Self {
+            pidfd: Some(pidfd),
+            direct,
+            stubs: Some(stubs),
+        }
     }
 
     /// Ends it and waits for its end. The stream must be closed already.
     pub(super) async fn end(mut self) {
-        let Some(pidfd) = self.pidfd.take() else { return };
+        let Some(pidfd) = self.pidfd.take() else {
+            return;
+        };
         if self.direct {
             let end = std::time::Duration::from_secs(DIRECT_END.tv_sec as u64);
             let _ = tokio::time::timeout(end, gone(&pidfd)).await;
@@ -42,7 +51,9 @@ impl Init {
 impl Drop for Init {
     /// Ends it without a runtime: at once killed, then reaped by a thread that lives for that.
     fn drop(&mut self) {
-        let Some(pidfd) = self.pidfd.take() else { return };
+        let Some(pidfd) = self.pidfd.take() else {
+            return;
+        };
         let direct = self.direct;
         let stubs = self.stubs.take();
         if !direct {
@@ -58,7 +69,9 @@ impl Drop for Init {
             drop(stubs);
         };
         // Without a thread it stays a zombie until this process ends: dead all the same.
-        let _ = std::thread::Builder::new().name("recto-cell-end".into()).spawn(bury);
+        let _ = std::thread::Builder::new()
+            .name("recto-cell-end".into())
+            .spawn(bury);
     }
 }
 

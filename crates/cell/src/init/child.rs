@@ -58,17 +58,33 @@ impl Starter {
     ) -> std::io::Result<Self> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
         let cwd = c_string(cwd.as_os_str()).map_err(|_| std::io::ErrorKind::InvalidInput)?;
-        Ok(Self { stack: vec![0; STACK], null, env, cwd, die_with_parent })
+        Ok(Self {
+            stack: vec![0; STACK],
+            null,
+            env,
+            cwd,
+            die_with_parent,
+        })
     }
 
     pub(super) fn start(&mut self, spawn: &Spawn) -> Result<Started, SpawnError> {
-        let request = |errno| SpawnError { stage: SpawnStage::Request, errno };
-        let argv = spawn.argv.iter().map(|arg| c_string(arg.as_ref())).collect::<Result<Vec<_>, _>>();
+        let request = |errno| SpawnError {
+            stage: SpawnStage::Request,
+            errno,
+        };
+        let argv = spawn
+            .argv
+            .iter()
+            .map(|arg| c_string(arg.as_ref()))
+            .collect::<Result<Vec<_>, _>>();
         let argv = argv.map_err(request)?;
         let program = spawn.argv.first().filter(|name| !name.is_empty());
         let program = program.ok_or_else(|| request(libc::EINVAL))?;
         let env = self.merged(&spawn.env);
-        let path = env.iter().find(|(key, _)| key == "PATH").map_or("", |(_, value)| value);
+        let path = env
+            .iter()
+            .find(|(key, _)| key == "PATH")
+            .map_or("", |(_, value)| value);
         let programs = candidates(program, path).map_err(request)?;
         let variables = env
             .iter()
@@ -79,8 +95,10 @@ impl Starter {
             Some(cwd) => c_string(cwd.as_ref()).map_err(request)?,
             None => self.cwd.clone(),
         };
-        let io = Streams::new(spawn, &self.null)
-            .map_err(|e| SpawnError { stage: SpawnStage::Io, errno: e.raw_os_error() })?;
+        let io = Streams::new(spawn, &self.null).map_err(|e| SpawnError {
+            stage: SpawnStage::Io,
+            errno: e.raw_os_error(),
+        })?;
         let mut plan = Plan {
             programs: pointers(&programs, false),
             argv: pointers(&argv, true),
@@ -97,7 +115,12 @@ impl Starter {
             unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
             return Err(failure);
         }
-        Ok(Started { pid, output: io.output, input: io.input, terminal: spawn.tty.is_some() })
+        Ok(Started {
+            pid,
+            output: io.output,
+            input: io.input,
+            terminal: spawn.tty.is_some(),
+        })
     }
 
     fn clone_child(&mut self, plan: &mut Plan) -> Result<i32, SpawnError> {
@@ -125,8 +148,12 @@ impl Starter {
 
     /// The cell's environment with a command's own variables over it.
     fn merged(&self, own: &[(String, String)]) -> Vec<(String, String)> {
-        let mut env: Vec<(String, String)> =
-            self.env.iter().filter(|(key, _)| !own.iter().any(|(k, _)| k == key)).cloned().collect();
+        let mut env: Vec<(String, String)> = self
+            .env
+            .iter()
+            .filter(|(key, _)| !own.iter().any(|(k, _)| k == key))
+            .cloned()
+            .collect();
         env.extend_from_slice(own);
         env
     }
@@ -156,13 +183,16 @@ impl Streams {
         } else {
             (rustix::io::fcntl_dupfd_cloexec(null, 3)?, None)
         };
-        Ok(Self { child: [stdin, clone(&out)?, out], output, input })
+        Ok(Self {
+            child: [stdin, clone(&out)?, out],
+            output,
+            input,
+        })
     }
 
     fn terminal(size: Resize) -> rustix::io::Result<Self> {
-        let master = rustix::pty::openpt(
-            OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
-        )?;
+        let master =
+            rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         rustix::pty::unlockpt(&master)?;
         let slave = rustix::pty::ioctl_tiocgptpeer(
             &master,
@@ -181,7 +211,12 @@ impl Streams {
 
 /// Tells a terminal its size; its foreground processes get SIGWINCH.
 pub(super) fn resize(master: &OwnedFd, size: Resize) -> rustix::io::Result<()> {
-    let size = Winsize { ws_row: size.rows, ws_col: size.cols, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = Winsize {
+        ws_row: size.rows,
+        ws_col: size.cols,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     rustix::termios::tcsetwinsize(master, size)
 }
 
@@ -259,7 +294,10 @@ unsafe fn execute(plan: &Plan) -> SpawnError {
         if libc::chdir(plan.cwd) < 0 {
             return failed(SpawnStage::Cwd);
         }
-        let mut last = SpawnError { stage: SpawnStage::Exec, errno: libc::ENOENT };
+        let mut last = SpawnError {
+            stage: SpawnStage::Exec,
+            errno: libc::ENOENT,
+        };
         for program in &plan.programs {
             libc::execve(*program, plan.argv.as_ptr(), plan.envp.as_ptr());
             let error = failed(SpawnStage::Exec);

@@ -83,7 +83,10 @@ impl Command {
 
     /// The descriptor to watch for room for input, if input waits.
     pub(super) fn writable(&self) -> Option<BorrowedFd<'_>> {
-        self.input.as_ref().filter(|_| !self.waiting.is_empty()).map(AsFd::as_fd)
+        self.input
+            .as_ref()
+            .filter(|_| !self.waiting.is_empty())
+            .map(AsFd::as_fd)
     }
 
     /// When to look again without an event.
@@ -115,7 +118,9 @@ impl Command {
     /// Reads output: the head goes to the link, the rest into the tail.
     pub(super) fn read(&mut self, link: &mut Link) {
         for _ in 0..READS {
-            let Some(fd) = self.readable(link) else { return };
+            let Some(fd) = self.readable(link) else {
+                return;
+            };
             let told = self.phase == Phase::Told;
             let read = if told {
                 let mut nowhere = [0; 16384];
@@ -157,7 +162,11 @@ impl Command {
         let owed = self.output.as_ref().map_or(0, |fd| {
             rustix::io::ioctl_fionread(fd).map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX))
         });
-        self.ended = Some(Ended { exit, deadline: Instant::now() + GRACE, owed });
+        self.ended = Some(Ended {
+            exit,
+            deadline: Instant::now() + GRACE,
+            owed,
+        });
     }
 
     /// Tells the end once it is known: the kept output, then the exit.
@@ -169,8 +178,8 @@ impl Command {
         let Some(ended) = &self.ended else { return };
         let exit = ended.exit;
         if self.phase == Phase::Running {
-            let complete = self.output.is_none()
-                || (ended.owed == 0 && Instant::now() >= ended.deadline);
+            let complete =
+                self.output.is_none() || (ended.owed == 0 && Instant::now() >= ended.deadline);
             if !complete {
                 return;
             }
@@ -194,7 +203,10 @@ impl Command {
                 return;
             }
             let piece = &kept[..kept.len().min(CHUNK)];
-            link.event(self.id, &Event::Output(self.offset, Bytes::copy_from_slice(piece)));
+            link.event(
+                self.id,
+                &Event::Output(self.offset, Bytes::copy_from_slice(piece)),
+            );
             self.offset += piece.len() as u64;
             self.phase = Phase::Telling(from + piece.len());
         }

@@ -16,7 +16,11 @@ pub(super) fn run(parent: i32, isolated: bool) -> ExitCode {
     let _ = rustix::process::setsid();
     if let Err(failed) = privileges::close_inherited().and_then(|()| {
         // Without isolation no PDEATHSIG: the end of the stream must leave time to kill what runs.
-        if isolated { privileges::die_with_parent(Some(parent)) } else { Ok(()) }
+        if isolated {
+            privileges::die_with_parent(Some(parent))
+        } else {
+            Ok(())
+        }
     }) {
         return fail(&mut stream(), failed);
     }
@@ -33,7 +37,10 @@ pub(super) fn run(parent: i32, isolated: bool) -> ExitCode {
         Ok(Stage::Launcher) => ExitCode::SUCCESS,
         Ok(Stage::Inside) => {
             let mut hello = Vec::new();
-            Event::Hello(wire::Hello { version: wire::VERSION }).put(&mut hello, 0);
+            Event::Hello(wire::Hello {
+                version: wire::VERSION,
+            })
+            .put(&mut hello, 0);
             if stream.write_all(&hello).is_err() {
                 return ExitCode::FAILURE;
             }
@@ -94,8 +101,11 @@ fn launched(stream: &mut UnixStream, pid: i32) -> Result<(), Failed> {
 
 fn fail(stream: &mut UnixStream, failed: Failed) -> ExitCode {
     let mut frame = Vec::new();
-    Event::SetupError(wire::SetupError { step: failed.step, errno: failed.errno })
-        .put(&mut frame, 0);
+    Event::SetupError(wire::SetupError {
+        step: failed.step,
+        errno: failed.errno,
+    })
+    .put(&mut frame, 0);
     // Nobody is left to tell when this fails.
     let _ = stream.write_all(&frame);
     ExitCode::FAILURE
@@ -114,9 +124,18 @@ fn read_orders(stream: &mut UnixStream) -> Option<(Box<Setup>, Bytes, wire::Deco
             decoder.buffer().extend_from_slice(&chunk[..n]);
         }
     };
-    let Request::Hello(wire::Hello { version: wire::VERSION }) = next()? else { return None };
-    let Request::Setup(setup) = next()? else { return None };
-    let Request::Filter(filter) = next()? else { return None };
+    let Request::Hello(wire::Hello {
+        version: wire::VERSION,
+    }) = next()?
+    else {
+        return None;
+    };
+    let Request::Setup(setup) = next()? else {
+        return None;
+    };
+    let Request::Filter(filter) = next()? else {
+        return None;
+    };
     Some((setup, filter, decoder))
 }
 

@@ -24,7 +24,12 @@ impl Link {
     pub(super) fn new(stream: UnixStream, decoder: Decoder) -> Self {
         // If this failed, a full socket would only make the loop wait for the harness.
         let _ = stream.set_nonblocking(true);
-        Self { stream, decoder, out: Vec::new(), sent: 0 }
+        Self {
+            stream,
+            decoder,
+            out: Vec::new(),
+            sent: 0,
+        }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -112,7 +117,10 @@ impl Link {
         match read {
             Ok(n) => n > 0,
             Err(error) => {
-                matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                )
             }
         }
     }

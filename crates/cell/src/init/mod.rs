@@ -23,8 +23,13 @@ use std::process::ExitCode;
 ///
 /// Call it first thing in `main`, before any thread or runtime exists.
 pub fn init_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let mut args = args.into_iter().map(|arg| arg.into_string().unwrap_or_default());
-    match (args.next().as_deref(), args.next().and_then(|pid| pid.parse().ok())) {
+    let mut args = args
+        .into_iter()
+        .map(|arg| arg.into_string().unwrap_or_default());
+    match (
+        args.next().as_deref(),
+        args.next().and_then(|pid| pid.parse().ok()),
+    ) {
         (Some("cell"), Some(parent)) => isolate::run(parent, true),
         (Some("direct"), Some(parent)) => isolate::run(parent, false),
         (Some("sweep"), Some(_)) => sweep::run(),
@@ -46,7 +51,10 @@ trait Step<T> {
 
 impl<T> Step<T> for Result<T, rustix::io::Errno> {
     fn step(self, step: &str) -> Result<T, Failed> {
-        self.map_err(|errno| Failed { step: step.to_owned(), errno: errno.raw_os_error() })
+        self.map_err(|errno| Failed {
+            step: step.to_owned(),
+            errno: errno.raw_os_error(),
+        })
     }
 }
 
@@ -61,5 +69,9 @@ impl<T> Step<T> for std::io::Result<T> {
 
 /// Turns a libc result into the error it left in `errno`.
 fn check(result: libc::c_long) -> std::io::Result<libc::c_long> {
-    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }

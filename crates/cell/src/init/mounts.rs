@@ -20,14 +20,23 @@ const TAME: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
 
 /// What every cell hides of /proc: files, then directories that stay readable but not writable.
 const PROC_MASKED: [&str; 8] = [
-    "kcore", "keys", "key-users", "sysrq-trigger", "timer_list", "kallsyms", "kmsg", "sched_debug",
+    "kcore",
+    "keys",
+    "key-users",
+    "sysrq-trigger",
+    "timer_list",
+    "kallsyms",
+    "kmsg",
+    "sched_debug",
 ];
 const PROC_READ_ONLY: [&str; 4] = ["sys", "irq", "bus", "fs"];
 
 /// Builds the cell's root, makes it `/`, and lets go of the host's.
 pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<(), Failed> {
-    set_attributes(CWD, "/", libc::AT_RECURSIVE, |attr| attr.propagation = libc::MS_PRIVATE)
-        .step("make mounts private")?;
+    set_attributes(CWD, "/", libc::AT_RECURSIVE, |attr| {
+        attr.propagation = libc::MS_PRIVATE
+    })
+    .step("make mounts private")?;
     let mut sources = Vec::with_capacity(setup.mounts.len());
     for mount in &setup.mounts {
         sources.push(source(mount, idmaps)?);
@@ -35,11 +44,15 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<(), Failed> {
     let proc = filesystem("proc", &[], TAME | libc::MOUNT_ATTR_NOEXEC)?;
     let devices = devices()?;
 
-    let root = filesystem("tmpfs", &[("mode", "755"), ("size", "16m"), ("nr_inodes", "20k")], TAME)?;
+    let root = filesystem(
+        "tmpfs",
+        &[("mode", "755"), ("size", "16m"), ("nr_inodes", "20k")],
+        TAME,
+    )?;
     rustix::mount::move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .step("attach the new root")?;
     let masks = Masks::new(root.as_fd())?;
-    attach_devices(root.as_fd(), devices, setup)?;
+    attach_devices(root.as_fd(), devices)?;
     scratch(root.as_fd(), setup)?;
     attach_proc(root.as_fd(), &proc, &masks)?;
     for (mount, source) in setup.mounts.iter().zip(sources) {
@@ -49,8 +62,10 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<(), Failed> {
         own_file(root.as_fd(), path, content)?;
     }
     masks.remove(root.as_fd());
-    set_attributes(&root, "", libc::AT_EMPTY_PATH, |attr| attr.attr_set = READ_ONLY)
-        .step("make the root read-only")?;
+    set_attributes(&root, "", libc::AT_EMPTY_PATH, |attr| {
+        attr.attr_set = READ_ONLY
+    })
+    .step("make the root read-only")?;
 
     rustix::process::fchdir(&root).step("enter the new root")?;
     rustix::process::pivot_root(".", ".").step("pivot into the new root")?;
@@ -60,12 +75,24 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<(), Failed> {
 
 /// A detached copy of what a bind shows, with its attributes; None for what has no source.
 fn source(mount: &Mount, idmaps: &IdMaps) -> Result<Option<OwnedFd>, Failed> {
-    let MountKind::Bind { source, writable, idmap } = &mount.kind else { return Ok(None) };
+    let MountKind::Bind {
+        source,
+        writable,
+        idmap,
+    } = &mount.kind
+    else {
+        return Ok(None);
+    };
     let name = |what: &str| format!("{what} {}", source.display());
     let place = open_beneath(CWD, source).step(&name("open"))?;
     let tree = clone_tree(place.as_fd()).step(&name("bind"))?;
     let owner = match idmap {
-        Some(owner) => Some(idmaps.get(owner).ok_or(rustix::io::Errno::INVAL).step("idmap")?),
+        Some(owner) => Some(
+            idmaps
+                .get(owner)
+                .ok_or(rustix::io::Errno::INVAL)
+                .step("idmap")?,
+        ),
         None => None,
     };
     let recursive = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
@@ -123,17 +150,11 @@ fn devices() -> Result<Vec<(&'static str, OwnedFd)>, Failed> {
     Ok(devices)
 }
 
-fn attach_devices(
-    root: BorrowedFd<'_>,
-    devices: Vec<(&str, OwnedFd)>,
-    setup: &Setup,
-) -> Result<(), Failed> {
+fn attach_devices(root: BorrowedFd<'_>, devices: Vec<(&str, OwnedFd)>) -> Result<(), Failed> {
     for (name, tree) in devices {
         attach(root, &Path::new("/dev").join(name), tree.as_fd(), false)?;
     }
-    let owner = [("uid", setup.uid.to_string()), ("gid", setup.gid.to_string())];
-    // Terminals belong to whoever opens them; the owner options only matter in a user namespace.
-    drop(owner);
+    // Terminals belong to whoever opens them.
     let pts = filesystem(
         "devpts",
         &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0600")],
@@ -164,8 +185,13 @@ fn scratch(root: BorrowedFd<'_>, setup: &Setup) -> Result<(), Failed> {
         (setup.home.as_path(), "700"),
     ];
     for (at, mode) in places {
-        let options =
-            [("mode", mode), ("size", &size), ("nr_inodes", &inodes), ("uid", &uid), ("gid", &gid)];
+        let options = [
+            ("mode", mode),
+            ("size", &size),
+            ("nr_inodes", &inodes),
+            ("uid", &uid),
+            ("gid", &gid),
+        ];
         let fs = filesystem("tmpfs", &options, TAME)?;
         attach(root, at, fs.as_fd(), true)?;
     }
@@ -183,9 +209,14 @@ fn attach_proc(root: BorrowedFd<'_>, proc: &OwnedFd, masks: &Masks) -> Result<()
     for name in PROC_READ_ONLY {
         if let Ok(target) = open_beneath(root, &Path::new("/proc").join(name)) {
             let tree = clone_tree(target.as_fd()).step("bind a part of /proc")?;
-            set_attributes(&tree, "", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, |attr| {
-                attr.attr_set = READ_ONLY;
-            })
+            set_attributes(
+                &tree,
+                "",
+                libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+                |attr| {
+                    attr.attr_set = READ_ONLY;
+                },
+            )
             .step("make a part of /proc read-only")?;
             cover(tree.as_fd(), target.as_fd()).step("cover a part of /proc")?;
         }
@@ -199,9 +230,14 @@ fn own_file(root: BorrowedFd<'_>, path: &Path, content: &str) -> Result<(), Fail
     let existing = open_beneath(root, path);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let (file, covers) = match &existing {
-        Ok(_) => (rustix::fs::openat(root, TEMPORARY, flags, Mode::from(0o644)), true),
+        Ok(_) => (
+            rustix::fs::openat(root, TEMPORARY, flags, Mode::from(0o644)),
+            true,
+        ),
         Err(_) => {
-            let Ok((parent, last)) = parent(root, path) else { return Ok(()) };
+            let Ok((parent, last)) = parent(root, path) else {
+                return Ok(());
+            };
             match rustix::fs::openat(&parent, last, flags, Mode::from(0o644)) {
                 // The place is a read-only bind that lacks the file: then nobody expects it.
                 Err(rustix::io::Errno::ROFS | rustix::io::Errno::ACCESS) => return Ok(()),
@@ -215,8 +251,10 @@ fn own_file(root: BorrowedFd<'_>, path: &Path, content: &str) -> Result<(), Fail
     if let (true, Ok(target)) = (covers, existing) {
         let made = open_beneath(root, Path::new(TEMPORARY)).step("open a file")?;
         let tree = clone_tree(made.as_fd()).step("bind a file")?;
-        set_attributes(&tree, "", libc::AT_EMPTY_PATH, |attr| attr.attr_set = READ_ONLY | TAME)
-            .step("restrict a file")?;
+        set_attributes(&tree, "", libc::AT_EMPTY_PATH, |attr| {
+            attr.attr_set = READ_ONLY | TAME
+        })
+        .step("restrict a file")?;
         cover(tree.as_fd(), target.as_fd()).step("cover a file")?;
         rustix::fs::unlinkat(root, TEMPORARY, AtFlags::empty()).step("remove a file")?;
     }
@@ -244,9 +282,15 @@ impl Masks {
     }
 
     fn cover(&self, target: BorrowedFd<'_>) -> rustix::io::Result<()> {
-        let mask = if is_directory(target)? { &self.directory } else { &self.file };
+        let mask = if is_directory(target)? {
+            &self.directory
+        } else {
+            &self.file
+        };
         let tree = clone_tree(mask.as_fd())?;
-        set_attributes(&tree, "", libc::AT_EMPTY_PATH, |attr| attr.attr_set = READ_ONLY | TAME)?;
+        set_attributes(&tree, "", libc::AT_EMPTY_PATH, |attr| {
+            attr.attr_set = READ_ONLY | TAME
+        })?;
         cover(tree.as_fd(), target)
     }
 
@@ -292,7 +336,11 @@ fn parent<'a>(root: BorrowedFd<'_>, path: &'a Path) -> Result<(OwnedFd, &'a str)
         Component::RootDir | Component::CurDir => None,
         Component::ParentDir | Component::Prefix(_) => Some(None),
     });
-    let mut next = names.next().flatten().ok_or(rustix::io::Errno::INVAL).step(&name())?;
+    let mut next = names
+        .next()
+        .flatten()
+        .ok_or(rustix::io::Errno::INVAL)
+        .step(&name())?;
     let mut directory = root.try_clone_to_owned().step(&name())?;
     for following in names {
         directory = match open_beneath(directory.as_fd(), Path::new(next)) {
@@ -355,7 +403,12 @@ fn set_attributes(
     change: impl FnOnce(&mut libc::mount_attr),
 ) -> rustix::io::Result<()> {
     let path = CString::new(path).map_err(|_| rustix::io::Errno::INVAL)?;
-    let mut attr = libc::mount_attr { attr_set: 0, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let mut attr = libc::mount_attr {
+        attr_set: 0,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
     change(&mut attr);
     // SAFETY: the path is NUL-terminated, the pointer and the size describe `attr`, and both live
     // until the call returns.
@@ -369,7 +422,6 @@ fn set_attributes(
             size_of::<libc::mount_attr>(),
         )
     });
-    set.map(drop).map_err(|e| {
-        rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO)
-    })
+    set.map(drop)
+        .map_err(|e| rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))
 }

@@ -15,10 +15,15 @@ pub(super) type IdMaps = BTreeMap<IdMap, OwnedFd>;
 pub(super) fn idmaps(setup: &Setup) -> Result<IdMaps, Failed> {
     let mut maps = IdMaps::new();
     for mount in &setup.mounts {
-        if let MountKind::Bind { idmap: Some(owner), .. } = mount.kind
+        if let MountKind::Bind {
+            idmap: Some(owner), ..
+        } = mount.kind
             && !maps.contains_key(&owner)
         {
-            maps.insert(owner, idmap(owner, setup.uid, setup.gid).step("make an id mapping")?);
+            maps.insert(
+                owner,
+                idmap(owner, setup.uid, setup.gid).step("make an id mapping")?,
+            );
         }
     }
     Ok(maps)
@@ -30,7 +35,14 @@ fn idmap(owner: IdMap, uid: u32, gid: u32) -> io::Result<OwnedFd> {
     // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, and the child
     // only waits to be killed.
     let pid = check(unsafe {
-        libc::syscall(libc::SYS_clone, libc::CLONE_NEWUSER | libc::SIGCHLD, 0, 0, 0, 0)
+        libc::syscall(
+            libc::SYS_clone,
+            libc::CLONE_NEWUSER | libc::SIGCHLD,
+            0,
+            0,
+            0,
+            0,
+        )
     })?;
     if pid == 0 {
         // SAFETY: prctl and pause take no pointers; the parent's death kills the child.
@@ -40,11 +52,17 @@ fn idmap(owner: IdMap, uid: u32, gid: u32) -> io::Result<OwnedFd> {
             unsafe { libc::pause() };
         }
     }
-    let fd = std::fs::write(format!("/proc/{pid}/uid_map"), format!("{} {uid} 1\n", owner.uid))
-        .and_then(|()| {
-            std::fs::write(format!("/proc/{pid}/gid_map"), format!("{} {gid} 1\n", owner.gid))
-        })
-        .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
+    let fd = std::fs::write(
+        format!("/proc/{pid}/uid_map"),
+        format!("{} {uid} 1\n", owner.uid),
+    )
+    .and_then(|()| {
+        std::fs::write(
+            format!("/proc/{pid}/gid_map"),
+            format!("{} {gid} 1\n", owner.gid),
+        )
+    })
+    .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
     // SAFETY: `pid` is our unreaped child; kill and waitpid take no other pointers.
     unsafe {
         libc::kill(pid as i32, libc::SIGKILL);
@@ -93,7 +111,14 @@ pub(super) fn fork_sibling() -> Result<Option<i32>, Failed> {
     // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, so the copy is
     // whole. The only thing glibc's own fork adds is its at-fork handlers; nothing here has any.
     let pid = check(unsafe {
-        libc::syscall(libc::SYS_clone, libc::CLONE_PARENT | libc::SIGCHLD, 0, 0, 0, 0)
+        libc::syscall(
+            libc::SYS_clone,
+            libc::CLONE_PARENT | libc::SIGCHLD,
+            0,
+            0,
+            0,
+            0,
+        )
     })
     .step("fork the cell's init")?;
     Ok(i32::try_from(pid).ok().filter(|pid| *pid != 0))
@@ -130,7 +155,11 @@ pub(super) fn loopback_up() -> io::Result<()> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads an ifreq, which lives until the call returns.
     let set = unsafe {
-        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, std::ptr::from_ref(&request))
+        libc::ioctl(
+            socket.as_raw_fd(),
+            libc::SIOCSIFFLAGS,
+            std::ptr::from_ref(&request),
+        )
     };
     check(set.into()).map(drop)
 }

@@ -21,14 +21,20 @@ pub(super) fn die_with_parent(parent: Option<i32>) -> Result<(), Failed> {
         .step("ask for the parent's death signal")?;
     match parent {
         Some(pid) if rustix::process::getppid().map(|p| p.as_raw_nonzero().get()) != Some(pid) => {
-            Err(Failed { step: "find the harness alive".into(), errno: libc::ESRCH })
+            Err(Failed {
+                step: "find the harness alive".into(),
+                errno: libc::ESRCH,
+            })
         }
         _ => Ok(()),
     }
 }
 
 pub(super) fn no_core_dumps() -> Result<(), Failed> {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     rustix::process::setrlimit(Resource::Core, none).step("forbid core dumps")
 }
 
@@ -37,7 +43,11 @@ pub(super) fn new_session_keyring() -> Result<(), Failed> {
     const JOIN_SESSION_KEYRING: libc::c_long = 1;
     // SAFETY: the operation takes a null name for an anonymous keyring.
     let joined = check(unsafe {
-        libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>())
+        libc::syscall(
+            libc::SYS_keyctl,
+            JOIN_SESSION_KEYRING,
+            std::ptr::null::<libc::c_char>(),
+        )
     });
     match joined {
         Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {
@@ -50,8 +60,13 @@ pub(super) fn new_session_keyring() -> Result<(), Failed> {
 /// Bounds what the cell's processes may take. Counted per user namespace, so per cell.
 pub(super) fn limits(limits: &Limits) -> Result<(), Failed> {
     let old = rustix::process::getrlimit(Resource::Nproc);
-    let most = old.maximum.map_or(limits.processes, |max| max.min(limits.processes));
-    let new = Rlimit { current: Some(most), maximum: Some(most) };
+    let most = old
+        .maximum
+        .map_or(limits.processes, |max| max.min(limits.processes));
+    let new = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
     rustix::process::setrlimit(Resource::Nproc, new).step("limit processes")
 }
 
@@ -90,7 +105,10 @@ pub(super) fn drop_all() -> Result<(), Failed> {
     let left = rustix::thread::capabilities(None).step("read capabilities back")?;
     let locked = rustix::thread::no_new_privs().step("read no_new_privs back")?;
     if left != none || !locked || rustix::process::geteuid().is_root() {
-        return Err(Failed { step: "verify that no privilege is left".into(), errno: libc::EPERM });
+        return Err(Failed {
+            step: "verify that no privilege is left".into(),
+            errno: libc::EPERM,
+        });
     }
     Ok(())
 }
@@ -105,8 +123,11 @@ pub(super) fn scope_abstract_sockets() {
         scoped: u64,
     }
     const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
-    let ruleset =
-        Ruleset { handled_access_fs: 0, handled_access_net: 0, scoped: SCOPE_ABSTRACT_UNIX_SOCKET };
+    let ruleset = Ruleset {
+        handled_access_fs: 0,
+        handled_access_net: 0,
+        scoped: SCOPE_ABSTRACT_UNIX_SOCKET,
+    };
     // SAFETY: the pointer and the size describe `ruleset`, which lives until the call returns.
     let fd = unsafe {
         libc::syscall(
@@ -133,9 +154,14 @@ pub(super) fn filter(program: &[u8]) -> Result<(), Failed> {
             k: u32::from_ne_bytes([b[4], b[5], b[6], b[7]]),
         })
         .collect();
-    let len = u16::try_from(instructions.len())
-        .map_err(|_| Failed { step: "load the filter".into(), errno: libc::E2BIG })?;
-    let program = libc::sock_fprog { len, filter: instructions.as_mut_ptr() };
+    let len = u16::try_from(instructions.len()).map_err(|_| Failed {
+        step: "load the filter".into(),
+        errno: libc::E2BIG,
+    })?;
+    let program = libc::sock_fprog {
+        len,
+        filter: instructions.as_mut_ptr(),
+    };
     // SAFETY: `program` points to `len` instructions that live until the call returns.
     let set = unsafe {
         libc::prctl(
@@ -146,5 +172,7 @@ pub(super) fn filter(program: &[u8]) -> Result<(), Failed> {
             0,
         )
     };
-    check(set.into()).map(drop).step("install the seccomp filter")
+    check(set.into())
+        .map(drop)
+        .step("install the seccomp filter")
 }

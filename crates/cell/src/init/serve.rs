@@ -21,12 +21,21 @@ const MAX_COMMANDS: usize = 4096;
 
 /// Serves until the stream ends, then takes everything along.
 pub(super) fn run(link: Link, setup: Setup) -> ExitCode {
-    let Ok(children) = child_signals() else { return ExitCode::FAILURE };
+    let Ok(children) = child_signals() else {
+        return ExitCode::FAILURE;
+    };
     let direct = setup.isolation == Isolation::Direct;
     let Ok(starter) = Starter::new(setup.env, &setup.cwd, direct) else {
         return ExitCode::FAILURE;
     };
-    let mut init = Init { link, starter, commands: BTreeMap::new(), killing: Vec::new(), reaped: 0, direct };
+    let mut init = Init {
+        link,
+        starter,
+        commands: BTreeMap::new(),
+        killing: Vec::new(),
+        reaped: 0,
+        direct,
+    };
     while init.turn(&children) {}
     if direct {
         init.kill();
@@ -74,7 +83,10 @@ impl Init {
         let deadline = self.commands.values().filter_map(Command::deadline).min();
         let timeout = deadline.map(|at| {
             let left = at.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) + 1 }
+            Timespec {
+                tv_sec: 0,
+                tv_nsec: i64::from(left.subsec_nanos()) + 1,
+            }
         });
         if let Err(error) = rustix::event::poll(&mut poll, timeout.as_ref()) {
             return error == rustix::io::Errno::INTR;
@@ -84,7 +96,11 @@ impl Init {
 
         for ((id, output), _) in watched.iter().zip(&ready[2..]).filter(|(_, ready)| **ready) {
             if let Some(command) = self.commands.get_mut(id) {
-                if *output { command.read(&mut self.link) } else { command.write(&mut self.link) }
+                if *output {
+                    command.read(&mut self.link)
+                } else {
+                    command.write(&mut self.link)
+                }
             }
         }
         if ready[0] && !self.requests() {
@@ -195,7 +211,10 @@ impl Init {
 
     fn spawn(&mut self, id: u32, spawn: &Spawn) -> Result<i32, SpawnError> {
         if self.commands.contains_key(&id) || self.commands.len() >= MAX_COMMANDS {
-            return Err(SpawnError { stage: SpawnStage::Request, errno: libc::EAGAIN });
+            return Err(SpawnError {
+                stage: SpawnStage::Request,
+                errno: libc::EAGAIN,
+            });
         }
         let started = self.starter.start(spawn)?;
         let pid = started.pid;
@@ -219,7 +238,10 @@ impl Init {
             } else {
                 Exit::Code(libc::WEXITSTATUS(status))
             };
-            let command = self.commands.values_mut().find(|c| c.pid == pid && c.is_running());
+            let command = self
+                .commands
+                .values_mut()
+                .find(|c| c.pid == pid && c.is_running());
             if let Some(command) = command {
                 command.end(exit);
             }
@@ -244,7 +266,10 @@ impl Init {
             let pid = known[next];
             next += 1;
             let path = format!("/proc/{pid}/task/{pid}/children");
-            for child in std::fs::read_to_string(path).unwrap_or_default().split_whitespace() {
+            for child in std::fs::read_to_string(path)
+                .unwrap_or_default()
+                .split_whitespace()
+            {
                 if let Ok(child) = child.parse() {
                     // SAFETY: as above; a descendant's number can't be reused while it is unreaped
                     // and its parent is one of ours.
@@ -257,7 +282,12 @@ impl Init {
 
     fn tell_killed(&mut self) {
         for id in std::mem::take(&mut self.killing) {
-            self.link.event(id, &Event::KilledAll(KilledAll { reaped: self.reaped }));
+            self.link.event(
+                id,
+                &Event::KilledAll(KilledAll {
+                    reaped: self.reaped,
+                }),
+            );
         }
     }
 }
@@ -286,6 +316,8 @@ fn drain(children: &OwnedFd) {
 fn resident() -> u64 {
     let mut text = String::new();
     let read = File::open("/proc/self/statm").and_then(|mut file| file.read_to_string(&mut text));
-    let pages = read.ok().and_then(|_| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    let pages = read
+        .ok()
+        .and_then(|_| text.split_whitespace().nth(1)?.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096
 }

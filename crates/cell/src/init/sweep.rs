@@ -18,7 +18,10 @@ use crate::stub;
 use crate::wire::SweepOrder;
 
 /// How long a killed cell may take to be gone; its stubs are removed after that in any case.
-const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 10,
+    tv_nsec: 0,
+};
 
 /// Runs until the harness' end of the stream closes, then sweeps.
 pub(super) fn run() -> ExitCode {
@@ -42,10 +45,7 @@ pub(super) fn run() -> ExitCode {
     for (paths, alive) in watched.into_values() {
         if let Some(alive) = alive {
             // Readable at its end: the last process that could use the mount point is gone.
-            let _ = rustix::event::poll(
-                &mut [PollFd::new(&alive, PollFlags::IN)],
-                Some(&PATIENCE),
-            );
+            let _ = rustix::event::poll(&mut [PollFd::new(&alive, PollFlags::IN)], Some(&PATIENCE));
         }
         for path in paths {
             stub::remove(&path);

@@ -42,11 +42,19 @@ impl Tail {
         let (older, newer) = if wrapped {
             (&self.ring[self.at..], &self.ring[..self.at])
         } else {
-            (&self.ring[..usize::try_from(self.total).unwrap_or(0)], &[][..])
+            (
+                &self.ring[..usize::try_from(self.total).unwrap_or(0)],
+                &[][..],
+            )
         };
-        older.get(from..).filter(|rest| !rest.is_empty()).unwrap_or_else(|| {
-            newer.get(from.saturating_sub(older.len())..).unwrap_or_default()
-        })
+        older
+            .get(from..)
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or_else(|| {
+                newer
+                    .get(from.saturating_sub(older.len())..)
+                    .unwrap_or_default()
+            })
     }
 }
 

@@ -7,8 +7,14 @@ use crate::spec::CellSpec;
 use crate::wire::Mount;
 
 /// Where programs are when nothing else is said.
-const SYSTEM_PATH: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const SYSTEM_PATH: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
 
 /// Variables that point tools to their directories, when those are shown.
 const TOOLS: [(&str, &str); 5] = [
@@ -43,11 +49,22 @@ pub(super) fn isolated(spec: &CellSpec, mounts: &[Mount], user: &str, home: &str
 /// For a cell without isolation: the same, with the real home and every directory of `PATH`.
 pub(super) fn direct(spec: &CellSpec, user: &str) -> Env {
     let home = spec.home.as_deref().and_then(Path::to_str).unwrap_or("/");
-    with_own(common(user, home, &search_path(&spec.path, |path| path.starts_with('/'))), spec)
+    with_own(
+        common(
+            user,
+            home,
+            &search_path(&spec.path, |path| path.starts_with('/')),
+        ),
+        spec,
+    )
 }
 
 fn common(user: &str, home: &str, path: &str) -> Env {
-    let shell = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" };
+    let shell = if Path::new("/bin/bash").exists() {
+        "/bin/bash"
+    } else {
+        "/bin/sh"
+    };
     [
         ("PATH", path),
         ("HOME", home),
@@ -93,7 +110,9 @@ mod tests {
 
     #[test]
     fn the_search_path_keeps_order_and_loses_what_is_not_visible() {
-        let path = search_path("/home/u/bin:/usr/bin:relative:/usr/bin", |p| p.starts_with("/usr"));
+        let path = search_path("/home/u/bin:/usr/bin:relative:/usr/bin", |p| {
+            p.starts_with("/usr")
+        });
         assert_eq!(path, "/usr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin");
     }
 }

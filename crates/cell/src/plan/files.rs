@@ -38,7 +38,9 @@ fn resolver() -> Option<(PathBuf, String)> {
 
 /// The user's name in the host's database; the cell's own name for a user it doesn't list.
 pub(super) fn user_name(uid: u32, root: bool) -> String {
-    let known = std::fs::read_to_string(Path::new("/etc/passwd")).ok().filter(|_| !root);
+    let known = std::fs::read_to_string(Path::new("/etc/passwd"))
+        .ok()
+        .filter(|_| !root);
     known
         .as_deref()
         .and_then(|text| {

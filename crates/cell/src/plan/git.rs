@@ -10,8 +10,13 @@ use crate::stub;
 use crate::wire::{IdMap, Mount};
 
 /// Files of a git directory that name programs or other places; protected when they exist.
-const GIT_FILES: [&str; 5] =
-    ["config", "config.worktree", "commondir", "info/attributes", "objects/info/alternates"];
+const GIT_FILES: [&str; 5] = [
+    "config",
+    "config.worktree",
+    "commondir",
+    "info/attributes",
+    "objects/info/alternates",
+];
 
 /// The agent's configuration at the root of a work tree, present or not.
 const AGENT: [&str; 2] = [".recto", ".agents"];
@@ -84,7 +89,9 @@ fn linked(
     root: bool,
     writable: bool,
 ) -> Result<(), CellError> {
-    let Some(git) = target(file) else { return Ok(()) };
+    let Some(git) = target(file) else {
+        return Ok(());
+    };
     let common = match worktree_of(&git, file) {
         Some(common) => common,
         None if is_submodule_of(&git, file) => git.clone(),
@@ -105,7 +112,9 @@ fn linked(
 fn target(file: &Path) -> Option<PathBuf> {
     let text = small_file(file)?;
     let path = text.strip_prefix("gitdir:")?.trim();
-    std::fs::canonicalize(file.parent()?.join(path)).ok().filter(|git| git.is_dir())
+    std::fs::canonicalize(file.parent()?.join(path))
+        .ok()
+        .filter(|git| git.is_dir())
 }
 
 /// The repository of a linked worktree: it lists the worktree below itself, by this very file.
@@ -120,7 +129,9 @@ fn worktree_of(git: &Path, file: &Path) -> Option<PathBuf> {
 
 /// A submodule's git directory names its work tree in its configuration.
 fn is_submodule_of(git: &Path, file: &Path) -> bool {
-    let Some(config) = small_file(&git.join("config")) else { return false };
+    let Some(config) = small_file(&git.join("config")) else {
+        return false;
+    };
     let trees = config.lines().filter_map(|line| {
         let (key, value) = line.split_once('=')?;
         (key.trim() == "worktree").then(|| git.join(value.trim()))

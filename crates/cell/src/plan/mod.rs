@@ -30,7 +30,10 @@ pub(crate) struct Plan {
 pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let work_tree = paths::real_directory("find the work tree", &spec.work_tree)?;
     if work_tree == Path::new("/") {
-        return Err(setup_error("use / as the work tree", io::ErrorKind::InvalidInput.into()));
+        return Err(setup_error(
+            "use / as the work tree",
+            io::ErrorKind::InvalidInput.into(),
+        ));
     }
     if spec.policy.access == Access::DangerFullAccess {
         return Ok(direct(spec, work_tree));
@@ -39,7 +42,10 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let (uid, gid) = if root {
         (CELL_USER, CELL_USER)
     } else {
-        (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+        (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        )
     };
     let mut binds = paths::system();
     for path in &spec.readable {
@@ -51,7 +57,10 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let mut trees = vec![work_tree.clone()];
     if writable {
         for path in &spec.policy.writable {
-            trees.push(paths::real_directory("find a writable directory", Path::new(path))?);
+            trees.push(paths::real_directory(
+                "find a writable directory",
+                Path::new(path),
+            )?);
         }
     }
     for tree in &trees {
@@ -67,7 +76,9 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let below: Vec<PathBuf> = binds.iter().map(|mount| mount.at.clone()).collect();
     binds.retain(|mount| {
         !matches!(mount.kind, MountKind::Symlink { .. })
-            || !below.iter().any(|at| *at != mount.at && at.starts_with(&mount.at))
+            || !below
+                .iter()
+                .any(|at| *at != mount.at && at.starts_with(&mount.at))
     });
     // Parents before children; what is equally deep keeps its order.
     binds.sort_by_key(|mount| mount.at.components().count());
@@ -83,7 +94,11 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let network_open = spec.policy.network == Network::Open;
     Ok(Plan {
         setup: Setup {
-            isolation: if root { Isolation::Root } else { Isolation::User },
+            isolation: if root {
+                Isolation::Root
+            } else {
+                Isolation::User
+            },
             parent: 0,
             uid,
             gid,
@@ -111,7 +126,10 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             gid: rustix::process::getegid().as_raw(),
             network_open: true,
             cwd: spec.cwd.clone().unwrap_or(work_tree),
-            env: env::direct(spec, &files::user_name(rustix::process::geteuid().as_raw(), false)),
+            env: env::direct(
+                spec,
+                &files::user_name(rustix::process::geteuid().as_raw(), false),
+            ),
             home,
             mounts: Vec::new(),
             files: Vec::new(),
@@ -131,7 +149,14 @@ fn limits(spec: &CellSpec) -> wire::Limits {
 }
 
 fn bind(at: PathBuf, writable: bool, idmap: Option<IdMap>) -> Mount {
-    Mount { kind: MountKind::Bind { source: at.clone(), writable, idmap }, at }
+    Mount {
+        kind: MountKind::Bind {
+            source: at.clone(),
+            writable,
+            idmap,
+        },
+        at,
+    }
 }
 
 /// Who the cell's user stands for in a tree, when the harness is root.
@@ -142,9 +167,15 @@ fn owner(tree: &Path, root: bool) -> Result<Option<IdMap>, CellError> {
     }
     let meta = std::fs::symlink_metadata(tree)
         .map_err(|error| setup_error(&format!("look at {}", tree.display()), error))?;
-    Ok(Some(IdMap { uid: meta.uid(), gid: meta.gid() }))
+    Ok(Some(IdMap {
+        uid: meta.uid(),
+        gid: meta.gid(),
+    }))
 }
 
 fn setup_error(step: &str, source: io::Error) -> CellError {
-    CellError::Setup { step: step.to_owned(), source }
+    CellError::Setup {
+        step: step.to_owned(),
+        source,
+    }
 }

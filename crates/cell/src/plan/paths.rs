@@ -10,20 +10,39 @@ use crate::spec::CellSpec;
 use crate::wire::{Mount, MountKind};
 
 /// What holds programs, libraries and their settings. Not: homes, /run, /srv, /mnt, /media, /var.
-const SYSTEM: [&str; 10] =
-    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix"];
+const SYSTEM: [&str; 10] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix",
+];
 
 /// Secrets that are hidden even when a tree that is shown contains them.
 const SECRETS: [&str; 12] = [
-    ".ssh", ".aws", ".gnupg", ".netrc", ".docker", ".kube", ".azure", ".config/gh",
-    ".config/gcloud", ".git-credentials", ".cargo/credentials", ".cargo/credentials.toml",
+    ".ssh",
+    ".aws",
+    ".gnupg",
+    ".netrc",
+    ".docker",
+    ".kube",
+    ".azure",
+    ".config/gh",
+    ".config/gcloud",
+    ".git-credentials",
+    ".cargo/credentials",
+    ".cargo/credentials.toml",
 ];
 
 /// The system's directories, and the links between them.
 pub(super) fn system() -> Vec<Mount> {
-    let mut mounts: Vec<Mount> = SYSTEM.iter().filter_map(|path| tool(Path::new(path))).collect();
+    let mut mounts: Vec<Mount> = SYSTEM
+        .iter()
+        .filter_map(|path| tool(Path::new(path)))
+        .collect();
     for (at, target) in [("/var/tmp", "/tmp"), ("/var/run", "/run")] {
-        mounts.push(Mount { at: at.into(), kind: MountKind::Symlink { target: target.into() } });
+        mounts.push(Mount {
+            at: at.into(),
+            kind: MountKind::Symlink {
+                target: target.into(),
+            },
+        });
     }
     mounts
 }
@@ -33,13 +52,25 @@ pub(super) fn tool(path: &Path) -> Option<Mount> {
     let meta = std::fs::symlink_metadata(path).ok()?;
     if meta.is_symlink() && path.parent() == Some(Path::new("/")) {
         let target = std::fs::read_link(path).ok()?;
-        return Some(Mount { at: path.to_owned(), kind: MountKind::Symlink { target } });
+        return Some(Mount {
+            at: path.to_owned(),
+            kind: MountKind::Symlink { target },
+        });
     }
     // A linked tool directory appears where it is asked for; what it links to is its source.
-    let source = std::fs::canonicalize(path).ok().filter(|source| source.is_dir())?;
+    let source = std::fs::canonicalize(path)
+        .ok()
+        .filter(|source| source.is_dir())?;
     let parent = std::fs::canonicalize(path.parent()?).ok()?;
     let at = parent.join(path.file_name()?);
-    Some(Mount { at, kind: MountKind::Bind { source, writable: false, idmap: None } })
+    Some(Mount {
+        at,
+        kind: MountKind::Bind {
+            source,
+            writable: false,
+            idmap: None,
+        },
+    })
 }
 
 /// A directory by its real, absolute, UTF-8 path.
@@ -57,10 +88,15 @@ pub(super) fn real_directory(step: &str, path: &Path) -> Result<PathBuf, CellErr
 
 /// Masks for what must not be seen and would be.
 pub(super) fn masks(spec: &CellSpec, mounts: &[Mount]) -> Result<Vec<Mount>, CellError> {
-    let secrets = spec.home.iter().flat_map(|home| SECRETS.map(|name| home.join(name)));
+    let secrets = spec
+        .home
+        .iter()
+        .flat_map(|home| SECRETS.map(|name| home.join(name)));
     let mut masks: Vec<Mount> = Vec::new();
     for path in spec.hidden.iter().cloned().chain(secrets) {
-        let Ok(real) = std::fs::canonicalize(&path) else { continue };
+        let Ok(real) = std::fs::canonicalize(&path) else {
+            continue;
+        };
         for at in [real.clone(), path] {
             let shown = is_shown(&at, mounts);
             if !shown || masks.iter().any(|mask| mask.at == at) {
@@ -70,7 +106,10 @@ pub(super) fn masks(spec: &CellSpec, mounts: &[Mount]) -> Result<Vec<Mount>, Cel
                 let step = format!("hide {}, which holds a directory of the cell", at.display());
                 return Err(setup_error(&step, io::ErrorKind::InvalidInput.into()));
             }
-            masks.push(Mount { at, kind: MountKind::Mask });
+            masks.push(Mount {
+                at,
+                kind: MountKind::Mask,
+            });
         }
     }
     Ok(masks)

@@ -42,7 +42,10 @@ pub(crate) struct Decoder {
 impl Decoder {
     /// Accepts payloads of up to `max` bytes.
     pub(crate) fn new(max: usize) -> Self {
-        Self { buffer: BytesMut::new(), max }
+        Self {
+            buffer: BytesMut::new(),
+            max,
+        }
     }
 
     /// The buffer that newly received bytes are appended to.
@@ -52,7 +55,9 @@ impl Decoder {
 
     /// The next whole frame, if there is one.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, Error> {
-        let Some(header) = self.buffer.first_chunk::<HEADER>() else { return Ok(None) };
+        let Some(header) = self.buffer.first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
         let [l0, l1, l2, l3, kind, i0, i1, i2, i3] = *header;
         let len = u32::from_le_bytes([l0, l1, l2, l3]);
         if len as usize > self.max {
@@ -63,7 +68,11 @@ impl Decoder {
         }
         self.buffer.advance(HEADER);
         let payload = self.buffer.split_to(len as usize).freeze();
-        Ok(Some(Frame { kind, id: u32::from_le_bytes([i0, i1, i2, i3]), payload }))
+        Ok(Some(Frame {
+            kind,
+            id: u32::from_le_bytes([i0, i1, i2, i3]),
+            payload,
+        }))
     }
 }
 
@@ -115,7 +124,9 @@ mod tests {
     #[test]
     fn an_oversized_frame_is_refused_before_its_payload_arrives() {
         let mut decoder = Decoder::new(16);
-        decoder.buffer().extend_from_slice(&[17, 0, 0, 0, 1, 0, 0, 0, 0]);
+        decoder
+            .buffer()
+            .extend_from_slice(&[17, 0, 0, 0, 1, 0, 0, 0, 0]);
         assert_eq!(decoder.next(), Err(Error::TooLong { len: 17, max: 16 }));
     }
 }

@@ -321,15 +321,24 @@ mod tests {
         let events = [
             Event::Hello(Hello { version: 1 }),
             Event::Launched(Launched { pid: 7 }),
-            Event::SetupError(SetupError { step: "unshare".into(), errno: 1 }),
+            Event::SetupError(SetupError {
+                step: "unshare".into(),
+                errno: 1,
+            }),
             Event::Started(Started { pid: 2 }),
-            Event::SpawnError(SpawnError { stage: SpawnStage::Exec, errno: 2 }),
+            Event::SpawnError(SpawnError {
+                stage: SpawnStage::Exec,
+                errno: 2,
+            }),
             Event::Output(5, Bytes::from_static(b"abc")),
             Event::Dropped(Dropped { bytes: 9 }),
             Event::Exited(Exit::Signal(9)),
             Event::InputTaken(InputTaken { ok: true }),
             Event::KilledAll(KilledAll { reaped: 3 }),
-            Event::Stats(StatsReply { commands: 1, resident: 4096 }),
+            Event::Stats(StatsReply {
+                commands: 1,
+                resident: 4096,
+            }),
         ];
         for event in events {
             let mut decoder = Decoder::new(MAX_EVENT);

@@ -20,9 +20,15 @@ crate::cases! {
 async fn echo_runs() {
     let place = Place::new();
     let cell = place.cell().await;
-    assert_eq!(run(&cell, sh("echo hello; echo err >&2")).await, ("hello\nerr\n".into(), ExitStatus::Code(0)));
+    assert_eq!(
+        run(&cell, sh("echo hello; echo err >&2")).await,
+        ("hello\nerr\n".into(), ExitStatus::Code(0))
+    );
     cell.close().await;
-    assert!(matches!(cell.spawn(sh("true")).await.err(), Some(CellError::Gone)));
+    assert!(matches!(
+        cell.spawn(sh("true")).await.err(),
+        Some(CellError::Gone)
+    ));
 }
 
 async fn exit_codes_and_signals() {
@@ -30,9 +36,15 @@ async fn exit_codes_and_signals() {
     let cell = place.cell().await;
     assert_eq!(run(&cell, sh("exit 7")).await.1, ExitStatus::Code(7));
     assert_eq!(run(&cell, sh("kill -9 $$")).await.1, ExitStatus::Signal(9));
-    assert_eq!(run(&cell, sh("kill -15 $$")).await.1, ExitStatus::Signal(15));
+    assert_eq!(
+        run(&cell, sh("kill -15 $$")).await.1,
+        ExitStatus::Signal(15)
+    );
     // Rust ignores SIGPIPE; programs must not inherit that.
-    assert_eq!(run(&cell, sh("kill -13 $$")).await.1, ExitStatus::Signal(13));
+    assert_eq!(
+        run(&cell, sh("kill -13 $$")).await.1,
+        ExitStatus::Signal(13)
+    );
 }
 
 async fn spawn_errors_say_why() {
@@ -47,11 +59,26 @@ async fn spawn_errors_say_why() {
         cwd: cwd.map(Into::into),
         ..Command::default()
     };
-    assert_eq!(why(command(&["no-such-program"], None)).await, "program not found");
-    assert_eq!(why(command(&["/etc/passwd"], None)).await, "program may not be run");
-    assert_eq!(why(command(&["true"], Some("/no/such"))).await, "working directory missing");
-    assert_eq!(why(command(&[], None)).await, "empty program, or a NUL byte in an argument");
-    assert_eq!(why(command(&["a\0b"], None)).await, "empty program, or a NUL byte in an argument");
+    assert_eq!(
+        why(command(&["no-such-program"], None)).await,
+        "program not found"
+    );
+    assert_eq!(
+        why(command(&["/etc/passwd"], None)).await,
+        "program may not be run"
+    );
+    assert_eq!(
+        why(command(&["true"], Some("/no/such"))).await,
+        "working directory missing"
+    );
+    assert_eq!(
+        why(command(&[], None)).await,
+        "empty program, or a NUL byte in an argument"
+    );
+    assert_eq!(
+        why(command(&["a\0b"], None)).await,
+        "empty program, or a NUL byte in an argument"
+    );
     assert_eq!(run(&cell, sh("echo still")).await.0, "still\n");
 }
 
@@ -61,20 +88,46 @@ async fn environment_and_directory() {
     let mut command = sh("pwd; echo $A $TERM $HOME; cd; pwd");
     command.env = vec![("A".into(), "b".into())];
     command.cwd = Some("/usr".into());
-    assert_eq!(run(&cell, command).await.0, "/usr\nb dumb /home/recto\n/home/recto\n");
-    assert_eq!(run(&cell, sh("pwd")).await.0.trim(), place.tree().to_str().unwrap());
+    assert_eq!(
+        run(&cell, command).await.0,
+        "/usr\nb dumb /home/recto\n/home/recto\n"
+    );
+    assert_eq!(
+        run(&cell, sh("pwd")).await.0.trim(),
+        place.tree().to_str().unwrap()
+    );
 }
 
 async fn standard_input() {
     let place = Place::new();
     let cell = place.cell().await;
     assert_eq!(run(&cell, sh("cat; echo end")).await.0, "end\n");
-    let process = cell.spawn(Command { stdin: true, ..sh("cat; echo end") }).await.unwrap();
-    process.control.write(Bytes::from_static(b"one\n")).await.unwrap();
-    process.control.write(Bytes::from_static(b"two\n")).await.unwrap();
+    let process = cell
+        .spawn(Command {
+            stdin: true,
+            ..sh("cat; echo end")
+        })
+        .await
+        .unwrap();
+    process
+        .control
+        .write(Bytes::from_static(b"one\n"))
+        .await
+        .unwrap();
+    process
+        .control
+        .write(Bytes::from_static(b"two\n"))
+        .await
+        .unwrap();
     process.control.write(Bytes::new()).await.unwrap();
     assert_eq!(finish(process).await.0, "one\ntwo\nend\n");
-    let process = cell.spawn(Command { stdin: true, ..sh("exec <&-; sleep 0.05") }).await.unwrap();
+    let process = cell
+        .spawn(Command {
+            stdin: true,
+            ..sh("exec <&-; sleep 0.05")
+        })
+        .await
+        .unwrap();
     let written = process.control.write(Bytes::from(vec![0; 1 << 20])).await;
     assert!(matches!(written, Err(CellError::Gone)), "{written:?}");
 }
@@ -82,10 +135,19 @@ async fn standard_input() {
 async fn big_input_with_echo() {
     let place = Place::new();
     let cell = place.cell().await;
-    let mut process = cell.spawn(Command { stdin: true, ..sh("cat") }).await.unwrap();
+    let mut process = cell
+        .spawn(Command {
+            stdin: true,
+            ..sh("cat")
+        })
+        .await
+        .unwrap();
     let control = process.control;
     let write = async {
-        control.write(Bytes::from(vec![b'x'; 3 << 20])).await.unwrap();
+        control
+            .write(Bytes::from(vec![b'x'; 3 << 20]))
+            .await
+            .unwrap();
         control.write(Bytes::new()).await.unwrap();
     };
     let read = async {
@@ -105,16 +167,31 @@ async fn terminal() {
     let cell = place.cell().await;
     let tty = Some(TtySize { rows: 33, cols: 99 });
     let mut process = cell
-        .spawn(Command { tty, ..sh("stty size; tty; echo $TERM; read line; echo got $line; stty size; exec cat") })
+        .spawn(Command {
+            tty,
+            ..sh("stty size; tty; echo $TERM; read line; echo got $line; stty size; exec cat")
+        })
         .await
         .unwrap();
     let text = wait_for(&mut process, "xterm-256color\r\n").await;
     assert!(text.starts_with("33 99\r\n/dev/pts/0\r\n"), "{text:?}");
-    process.control.resize(TtySize { rows: 10, cols: 20 }).await.unwrap();
-    process.control.write(Bytes::from_static(b"hi\n")).await.unwrap();
+    process
+        .control
+        .resize(TtySize { rows: 10, cols: 20 })
+        .await
+        .unwrap();
+    process
+        .control
+        .write(Bytes::from_static(b"hi\n"))
+        .await
+        .unwrap();
     wait_for(&mut process, "got hi\r\n10 20\r\n").await;
     // The terminal's own interrupt character, to the foreground group.
-    process.control.write(Bytes::from_static(b"\x03")).await.unwrap();
+    process
+        .control
+        .write(Bytes::from_static(b"\x03"))
+        .await
+        .unwrap();
     assert_eq!(finish(process).await.2, ExitStatus::Signal(2));
 }
 
@@ -148,7 +225,10 @@ async fn huge_output() {
 async fn signals_reach_the_whole_group() {
     let place = Place::new();
     let cell = place.cell().await;
-    let mut process = cell.spawn(sh("sleep 300.11 & sleep 300.11 & echo up; wait")).await.unwrap();
+    let mut process = cell
+        .spawn(sh("sleep 300.11 & sleep 300.11 & echo up; wait"))
+        .await
+        .unwrap();
     wait_for(&mut process, "up\n").await;
     assert!(processes_with("300.11").len() >= 2);
     process.control.signal(15).await.unwrap();
@@ -159,8 +239,16 @@ async fn signals_reach_the_whole_group() {
 async fn background_processes_stay() {
     let place = Place::new();
     let cell = place.cell().await;
-    assert_eq!(run(&cell, sh("sleep 300.12 >/dev/null 2>&1 & echo started")).await.0, "started\n");
-    assert_eq!(run(&cell, sh("ps ax | grep -c '[s]leep 300.12'")).await.0, "1\n");
+    assert_eq!(
+        run(&cell, sh("sleep 300.12 >/dev/null 2>&1 & echo started"))
+            .await
+            .0,
+        "started\n"
+    );
+    assert_eq!(
+        run(&cell, sh("ps ax | grep -c '[s]leep 300.12'")).await.0,
+        "1\n"
+    );
     cell.kill_all().await.unwrap();
     assert!(processes_with("300.12").is_empty());
 }
@@ -185,7 +273,10 @@ async fn kill_all_leaves_nothing() {
     wait_for(&mut process, "up\n").await;
     cell.kill_all().await.unwrap();
     assert_eq!(finish(process).await.2, ExitStatus::Signal(9));
-    assert_eq!(run(&cell, sh("ls -d /proc/[0-9]* | wc -l")).await.0.trim(), "4");
+    assert_eq!(
+        run(&cell, sh("ls -d /proc/[0-9]* | wc -l")).await.0.trim(),
+        "4"
+    );
 }
 
 async fn two_hundred_at_once() {
@@ -194,7 +285,8 @@ async fn two_hundred_at_once() {
     let commands = (0..200).map(|n| {
         let cell = cell.clone();
         async move {
-            let (text, status) = run(&cell, sh(&format!("sleep 0.2; echo {n}; exit {}", n % 50))).await;
+            let (text, status) =
+                run(&cell, sh(&format!("sleep 0.2; echo {n}; exit {}", n % 50))).await;
             (text.trim() == n.to_string()) && status == ExitStatus::Code(n % 50)
         }
     });
@@ -203,16 +295,29 @@ async fn two_hundred_at_once() {
 
 async fn direct_runs_and_cleans_up() {
     let place = Place::new();
-    let cell = place.cell_with(Access::DangerFullAccess, Network::Open).await;
-    let (text, _) = run(&cell, sh("echo $HOME; cat $HOME/.ssh/id; setsid sleep 300.13 >/dev/null 2>&1 & sleep 0.05")).await;
+    let cell = place
+        .cell_with(Access::DangerFullAccess, Network::Open)
+        .await;
+    let (text, _) = run(
+        &cell,
+        sh("echo $HOME; cat $HOME/.ssh/id; setsid sleep 300.13 >/dev/null 2>&1 & sleep 0.05"),
+    )
+    .await;
     assert_eq!(text, format!("{}\nBAIT", place.home().display()));
     assert_eq!(processes_with("300.13").len(), 1);
     cell.kill_all().await.unwrap();
     assert!(processes_with("300.13").is_empty());
-    run(&cell, sh("setsid sleep 300.14 >/dev/null 2>&1 & sleep 0.05")).await;
+    run(
+        &cell,
+        sh("setsid sleep 300.14 >/dev/null 2>&1 & sleep 0.05"),
+    )
+    .await;
     assert_eq!(processes_with("300.14").len(), 1);
     cell.close().await;
-    eventually("the background is dead", || processes_with("300.14").is_empty()).await;
+    eventually("the background is dead", || {
+        processes_with("300.14").is_empty()
+    })
+    .await;
 }
 
 async fn close_ends_everything() {
@@ -232,14 +337,23 @@ async fn dropping_the_cell_ends_everything() {
     assert!(place.tree().join(".recto").exists());
     drop(cell);
     assert_eq!(finish(process).await.2, ExitStatus::CellGone);
-    eventually("the sleeper is dead", || processes_with("300.16").is_empty()).await;
-    eventually("the stubs are gone", || !place.tree().join(".recto").exists()).await;
+    eventually("the sleeper is dead", || {
+        processes_with("300.16").is_empty()
+    })
+    .await;
+    eventually("the stubs are gone", || {
+        !place.tree().join(".recto").exists()
+    })
+    .await;
 }
 
 async fn a_slow_reader_loses_nothing() {
     let place = Place::new();
     let cell = place.cell().await;
-    let first = cell.spawn(sh("head -c 6000000 /dev/zero | tr '\\0' a; echo done")).await.unwrap();
+    let first = cell
+        .spawn(sh("head -c 6000000 /dev/zero | tr '\\0' a; echo done"))
+        .await
+        .unwrap();
     assert_eq!(run(&cell, sh("echo meanwhile")).await.0, "meanwhile\n");
     let (text, dropped, _) = finish(first).await;
     assert_eq!((text.len(), dropped), (6_000_005, 0));

@@ -40,10 +40,17 @@ async fn the_harness_is_not_visible() {
     unsafe { std::env::set_var("BAIT_TOKEN", "BAIT_VALUE") };
     let place = Place::new();
     let cell = place.cell().await;
-    let (text, _) = run(&cell, sh("env; cat /proc/*/environ; tr '\\0' ' ' </proc/1/cmdline; ps axo comm")).await;
+    let (text, _) = run(
+        &cell,
+        sh("env; cat /proc/*/environ; tr '\\0' ' ' </proc/1/cmdline; ps axo comm"),
+    )
+    .await;
     assert!(!text.contains("BAIT") && text.contains("PATH="), "{text}");
     let (text, _) = run(&cell, sh("ls -d /proc/[0-9]*")).await;
-    assert!(text.lines().count() <= 3 && !text.contains(&format!("/{}\n", std::process::id())), "{text}");
+    assert!(
+        text.lines().count() <= 3 && !text.contains(&format!("/{}\n", std::process::id())),
+        "{text}"
+    );
 }
 
 async fn nothing_outside_can_be_written() {
@@ -59,7 +66,11 @@ async fn nothing_outside_can_be_written() {
     run(&cell, sh(&script)).await;
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "ORIGINAL");
     assert!(!place.base.path().join("new").exists());
-    let (text, _) = run(&cell, sh("(echo x > /proc/sys/kernel/core_pattern) 2>&1; touch /x /dev/x /etc/x 2>&1")).await;
+    let (text, _) = run(
+        &cell,
+        sh("(echo x > /proc/sys/kernel/core_pattern) 2>&1; touch /x /dev/x /etc/x 2>&1"),
+    )
+    .await;
     assert_eq!(text.matches("Read-only").count(), 4, "{text}");
 }
 
@@ -73,7 +84,10 @@ async fn no_network_but_loopback() {
     let (text, _) = run(&cell, python(&script)).await;
     assert!(text.starts_with("contained"), "{text}");
     let own = "import socket\nfor f,a in ((socket.AF_INET,'127.0.0.1'),(socket.AF_INET6,'::1')):\n  s=socket.socket(f); s.bind((a,0)); s.listen(1)\n  c=socket.create_connection(s.getsockname()[:2],2); d,_=s.accept(); c.sendall(b'hi'); print(d.recv(2))\na,b=socket.socketpair(); a.send(b'x'); print(b.recv(1))\nu=socket.socket(socket.AF_UNIX); u.bind('/tmp/s'); u.listen(1)";
-    assert_eq!(run(&cell, python(own)).await, ("b'hi'\nb'hi'\nb'x'\n".into(), ExitStatus::Code(0)));
+    assert_eq!(
+        run(&cell, python(own)).await,
+        ("b'hi'\nb'hi'\nb'x'\n".into(), ExitStatus::Code(0))
+    );
 }
 
 async fn open_network_reaches_the_host() {
@@ -82,7 +96,10 @@ async fn open_network_reaches_the_host() {
     let place = Place::new();
     let cell = place.cell_with(Access::WorkspaceWrite, Network::Open).await;
     let (text, _) = run(&cell, python(&script)).await;
-    assert!(text.starts_with("ESCAPED"), "this case proves that the other can fail: {text}");
+    assert!(
+        text.starts_with("ESCAPED"),
+        "this case proves that the other can fail: {text}"
+    );
 }
 
 async fn no_privilege_is_left() {
@@ -102,7 +119,11 @@ async fn no_privilege_is_left() {
     has("CapBnd:\t0000000000000000");
     has("NoNewPrivs:\t1");
     has("Seccomp:\t2");
-    let uid = if is_root() { recto_cell::CELL_USER } else { 1000 };
+    let uid = if is_root() {
+        recto_cell::CELL_USER
+    } else {
+        1000
+    };
     has(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}"));
     cell.close().await;
 }
@@ -113,11 +134,20 @@ async fn descriptors_are_not_inherited() {
     // SAFETY: dup makes a descriptor without close-on-exec: the leak that is tested.
     let leak = unsafe { libc::dup(bait.as_raw_fd()) };
     let cell = place.cell().await;
-    let (text, _) = run(&cell, sh("for n in /proc/self/fd/*; do echo ${n##*/}; done; ls /proc/1/fd 2>&1")).await;
+    let (text, _) = run(
+        &cell,
+        sh("for n in /proc/self/fd/*; do echo ${n##*/}; done; ls /proc/1/fd 2>&1"),
+    )
+    .await;
     // SAFETY: the descriptor is ours.
     unsafe { libc::close(leak) };
     let numbers: Vec<&str> = text.lines().filter(|line| line.len() < 4).collect();
-    assert!(numbers.iter().all(|n| ["0", "1", "2", "3", "10"].contains(n)), "{text}");
+    assert!(
+        numbers
+            .iter()
+            .all(|n| ["0", "1", "2", "3", "10"].contains(n)),
+        "{text}"
+    );
     assert!(text.contains("Permission denied"), "{text}");
 }
 
@@ -126,7 +156,10 @@ async fn read_only_means_read_only() {
     std::fs::write(place.tree().join("f"), "text").unwrap();
     let cell = place.cell_with(Access::ReadOnly, Network::None).await;
     let (text, _) = run(&cell, sh("cat f; touch f g 2>&1; touch /tmp/x && echo tmp")).await;
-    assert!(text.starts_with("text") && text.ends_with("tmp\n"), "{text}");
+    assert!(
+        text.starts_with("text") && text.ends_with("tmp\n"),
+        "{text}"
+    );
     assert_eq!(text.matches("Read-only").count(), 2, "{text}");
     cell.close().await;
     assert_eq!(std::fs::read_dir(place.tree()).unwrap().count(), 1);
@@ -197,7 +230,11 @@ async fn files_belong_to_the_owner_of_the_tree() {
     use std::os::unix::fs::{MetadataExt, chown};
     let place = Place::new();
     let own = std::fs::metadata(place.tree()).unwrap();
-    let (uid, gid) = if is_root() { (1234, 2345) } else { (own.uid(), own.gid()) };
+    let (uid, gid) = if is_root() {
+        (1234, 2345)
+    } else {
+        (own.uid(), own.gid())
+    };
     if is_root() {
         chown(place.tree(), Some(uid), Some(gid)).unwrap();
         std::fs::write(place.tree().join("private"), "mine").unwrap();
@@ -208,7 +245,15 @@ async fn files_belong_to_the_owner_of_the_tree() {
         std::fs::write(place.tree().join("private"), "mine").unwrap();
     }
     let cell = place.cell().await;
-    assert_eq!(run(&cell, sh("cat private; echo x > new; stat -c %u . | grep -c $(id -u)")).await.0, "mine1\n");
+    assert_eq!(
+        run(
+            &cell,
+            sh("cat private; echo x > new; stat -c %u . | grep -c $(id -u)")
+        )
+        .await
+        .0,
+        "mine1\n"
+    );
     let new = std::fs::metadata(place.tree().join("new")).unwrap();
     assert_eq!((new.uid(), new.gid()), (uid, gid));
     cell.close().await;
@@ -223,9 +268,14 @@ async fn scratch_is_limited() {
     spec.limits.scratch_inodes = 50;
     let cell = launch(spec).await.unwrap();
     for directory in ["/tmp", "/run", "/dev/shm", "/home/recto"] {
-        let script = format!("cd {directory} && head -c 2000000 /dev/zero > big 2>&1; rm big; for i in $(seq 100); do : > $i; done 2>&1 | head -1");
+        let script = format!(
+            "cd {directory} && head -c 2000000 /dev/zero > big 2>&1; rm big; for i in $(seq 100); do : > $i; done 2>&1 | head -1"
+        );
         let (text, _) = run(&cell, sh(&script)).await;
-        assert!(text.matches("No space left").count() >= 1 && text.contains(": cannot create"), "{directory}: {text}");
+        assert!(
+            text.matches("No space left").count() >= 1 && text.contains(": cannot create"),
+            "{directory}: {text}"
+        );
     }
 }
 
@@ -249,13 +299,22 @@ async fn hidden_inside_the_tree() {
     }
     std::fs::write(place.tree().join("key"), "BAIT").unwrap();
     let mut spec = place.spec();
-    spec.hidden = ["secret", "private", "key"].map(|name| place.tree().join(name)).into();
+    spec.hidden = ["secret", "private", "key"]
+        .map(|name| place.tree().join(name))
+        .into();
     let cell = launch(spec).await.unwrap();
-    let (text, _) = run(&cell, sh("cat secret/f private/f key; mv secret s; rm -rf key; echo x > key; ls secret")).await;
+    let (text, _) = run(
+        &cell,
+        sh("cat secret/f private/f key; mv secret s; rm -rf key; echo x > key; ls secret"),
+    )
+    .await;
     assert!(!text.contains("BAIT"), "{text}");
     cell.close().await;
     let mut content = String::new();
-    std::fs::File::open(place.tree().join("key")).unwrap().read_to_string(&mut content).unwrap();
+    std::fs::File::open(place.tree().join("key"))
+        .unwrap()
+        .read_to_string(&mut content)
+        .unwrap();
     assert_eq!(content, "BAIT");
 }
 

@@ -18,7 +18,9 @@ crate::cases! {
 
 /// `harness MODE TREE`: a harness to be killed, or one on a machine that lacks something.
 pub fn harness(args: &[String]) -> ExitCode {
-    let [mode, tree] = args else { return ExitCode::from(2) };
+    let [mode, tree] = args else {
+        return ExitCode::from(2);
+    };
     if mode == "no-user-namespaces" {
         forbid_user_namespaces();
     }
@@ -28,7 +30,10 @@ pub fn harness(args: &[String]) -> ExitCode {
     }
     let mut spec = CellSpec::new(policy, tree);
     spec.path = "/usr/bin:/bin".into();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         match launch(spec).await {
             Ok(cell) => {
@@ -56,7 +61,9 @@ fn start(mode: &str, tree: &Path) -> std::process::Child {
 
 fn first_line(child: &mut std::process::Child) -> String {
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     line
 }
 
@@ -64,10 +71,19 @@ fn first_line(child: &mut std::process::Child) -> String {
 fn left(place: &Place) -> Vec<String> {
     let tree = place.tree();
     let marker = tree.to_str().unwrap();
-    let mut left: Vec<String> = processes_with(marker).iter().map(|pid| format!("process {pid}")).collect();
+    let mut left: Vec<String> = processes_with(marker)
+        .iter()
+        .map(|pid| format!("process {pid}"))
+        .collect();
     let inits = processes_with("cell-init");
-    let mounts = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-    left.extend(inits.iter().filter(|pid| mounts(**pid).contains(marker)).map(|pid| format!("init {pid}")));
+    let mounts =
+        |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    left.extend(
+        inits
+            .iter()
+            .filter(|pid| mounts(**pid).contains(marker))
+            .map(|pid| format!("init {pid}")),
+    );
     if mounts(std::process::id() as i32).contains(marker) {
         left.push("mount".into());
     }
@@ -87,7 +103,10 @@ async fn a_killed_harness_leaves_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
     eventually("nothing is left", || left(&place).is_empty()).await;
-    eventually("the sweeper is gone", || processes_with(&sweeper).is_empty()).await;
+    eventually("the sweeper is gone", || {
+        processes_with(&sweeper).is_empty()
+    })
+    .await;
 }
 
 async fn killed_at_any_moment() {
@@ -100,7 +119,9 @@ async fn killed_at_any_moment() {
         child.kill().unwrap();
         child.wait().unwrap();
         eventually("nothing is left", || {
-            left(&place).is_empty() && processes_with(&own).is_empty() && processes_with(&sweeper).is_empty()
+            left(&place).is_empty()
+                && processes_with(&own).is_empty()
+                && processes_with(&sweeper).is_empty()
         })
         .await;
     }
@@ -121,7 +142,10 @@ async fn without_user_namespaces_nothing_runs() {
     let child = start("no-user-namespaces", &place.tree());
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("max_user_namespaces") || text.contains("ordinary user"), "{text}");
+    assert!(
+        text.contains("max_user_namespaces") || text.contains("ordinary user"),
+        "{text}"
+    );
     assert!(text.contains("--sandbox danger-full-access"), "{text}");
     assert!(left(&place).is_empty(), "{:?}", left(&place));
 }

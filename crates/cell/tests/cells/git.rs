@@ -41,7 +41,10 @@ async fn hooks_and_config_stay() {
     .await;
     assert!(text.contains(".git\n"), "{text}");
     cell.close().await;
-    assert_eq!(std::fs::read(place.tree().join(".git/config")).unwrap(), config);
+    assert_eq!(
+        std::fs::read(place.tree().join(".git/config")).unwrap(),
+        config
+    );
     let hooks = place.tree().join(".git/hooks");
     assert!(!hooks.join("pre-commit").exists());
 }
@@ -53,10 +56,24 @@ async fn absent_things_stay_absent() {
     let names = [".git/hooks", ".recto", ".agents"];
     let cell = place.cell().await;
     for name in names {
-        let (text, _) = run(&cell, sh(&format!("mkdir -p {name}/x; touch {name}/y; mv {name} z; rm -rf {name}; touch {name}"))).await;
+        let (text, _) = run(
+            &cell,
+            sh(&format!(
+                "mkdir -p {name}/x; touch {name}/y; mv {name} z; rm -rf {name}; touch {name}"
+            )),
+        )
+        .await;
         assert!(!text.contains("BAIT"));
     }
-    assert_eq!(run(&cell, sh("git add -A; git commit -qm x --allow-empty && git status --porcelain")).await.0, "");
+    assert_eq!(
+        run(
+            &cell,
+            sh("git add -A; git commit -qm x --allow-empty && git status --porcelain")
+        )
+        .await
+        .0,
+        ""
+    );
     cell.close().await;
     for name in names {
         assert!(!place.tree().join(name).exists(), "{name} was left behind");
@@ -67,7 +84,11 @@ async fn two_cells_share_a_tree() {
     let place = Place::new();
     let (first, second) = (place.cell().await, place.cell().await);
     first.close().await;
-    let (text, _) = run(&second, sh("mkdir .recto/x; rmdir .recto; mkdir .recto; touch .recto/config.toml")).await;
+    let (text, _) = run(
+        &second,
+        sh("mkdir .recto/x; rmdir .recto; mkdir .recto; touch .recto/config.toml"),
+    )
+    .await;
     assert!(text.contains("Read-only"), "{text}");
     second.close().await;
     assert!(!place.tree().join(".recto").exists());
@@ -77,7 +98,10 @@ async fn linked_worktrees_work() {
     let place = Place::new();
     place.repository();
     let linked = place.base.path().canonicalize().unwrap().join("linked");
-    git(&place.tree(), &["worktree", "add", "-q", linked.to_str().unwrap()]);
+    git(
+        &place.tree(),
+        &["worktree", "add", "-q", linked.to_str().unwrap()],
+    );
     let mut spec = place.spec();
     spec.work_tree = linked.clone();
     let cell = launch(spec).await.unwrap();
@@ -86,8 +110,14 @@ async fn linked_worktrees_work() {
         sh("git config --get user.name; echo h > h && git add h && git commit -qm h && git status --porcelain; git config a.b c; echo x > .git; mv .git z"),
     )
     .await;
-    assert!(text.starts_with("t\n") && text.contains("busy"), "{text} {status:?}");
-    assert!(text.contains("could not") && !place.tree().join(".git/hooks/x").exists(), "{text}");
+    assert!(
+        text.starts_with("t\n") && text.contains("busy"),
+        "{text} {status:?}"
+    );
+    assert!(
+        text.contains("could not") && !place.tree().join(".git/hooks/x").exists(),
+        "{text}"
+    );
     cell.close().await;
     git(&linked, &["diff", "--quiet", "HEAD"]);
     assert!(Path::new(&linked.join("h")).exists());
@@ -103,7 +133,11 @@ async fn a_lying_git_file_shows_nothing() {
         let mut spec = place.spec();
         spec.work_tree = lure.clone();
         let cell = launch(spec).await.unwrap();
-        let (text, _) = run(&cell, sh(&format!("ls -A {0} && cat {0}/*", target.display()))).await;
+        let (text, _) = run(
+            &cell,
+            sh(&format!("ls -A {0} && cat {0}/*", target.display())),
+        )
+        .await;
         assert!(text.contains("No such file"), "{text}");
         cell.close().await;
     }
@@ -115,13 +149,28 @@ async fn submodules_work() {
     let other = Place::new();
     other.repository();
     let from = other.tree();
-    git(&place.tree(), &["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", from.to_str().unwrap(), "sub"]);
+    git(
+        &place.tree(),
+        &[
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            from.to_str().unwrap(),
+            "sub",
+        ],
+    );
     git(&place.tree().join("sub"), &["config", "user.email", "t@t"]);
     git(&place.tree().join("sub"), &["config", "user.name", "t"]);
     let mut spec = place.spec();
     spec.work_tree = place.tree().join("sub");
     let cell = launch(spec).await.unwrap();
-    let (text, status) = run(&cell, sh("echo s > s && git add s && git commit -qm s && git status --porcelain && ls ..")).await;
+    let (text, status) = run(
+        &cell,
+        sh("echo s > s && git add s && git commit -qm s && git status --porcelain && ls .."),
+    )
+    .await;
     assert_eq!((text.as_str(), status), ("sub\n", ExitStatus::Code(0)));
 }
 
@@ -130,9 +179,16 @@ async fn agent_configuration_stays() {
     std::fs::create_dir(place.tree().join(".recto")).unwrap();
     std::fs::write(place.tree().join(".recto/config.toml"), "x").unwrap();
     let cell = place.cell().await;
-    let (text, _) = run(&cell, sh("cat .recto/config.toml; echo y > .recto/config.toml; rm -rf .recto; mv .recto z")).await;
+    let (text, _) = run(
+        &cell,
+        sh("cat .recto/config.toml; echo y > .recto/config.toml; rm -rf .recto; mv .recto z"),
+    )
+    .await;
     assert!(text.starts_with('x'), "{text}");
     cell.close().await;
-    assert_eq!(std::fs::read_to_string(place.tree().join(".recto/config.toml")).unwrap(), "x");
+    assert_eq!(
+        std::fs::read_to_string(place.tree().join(".recto/config.toml")).unwrap(),
+        "x"
+    );
     assert!(!place.tree().join(".agents").exists());
 }

@@ -1,6 +1,9 @@
 //! Real cells, tried from inside. Run as root, everything is done twice: as root and as an
 //! ordinary user. The binary is its own `cell-init`, and its own harness to be killed.
 
+// The whole binary is a test, but clippy only knows functions marked so.
+#![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub)]
+
 mod commands;
 mod confinement;
 mod death;
@@ -21,7 +24,10 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|word| word == "cell-init") {
         return recto_cell::init_main(args.drain(2..));
     }
-    let words: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> = args
+        .iter()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
     if words.get(1).map(String::as_str) == Some("harness") {
         return death::harness(&words[2..]);
     }
@@ -48,16 +54,27 @@ fn main() -> ExitCode {
     for (name, case) in &cases {
         let case = *case;
         let ok = std::panic::catch_unwind(|| support::block_on(case())).is_ok();
-        println!("test {who}::{name} ... {}", if ok { "ok" } else { "FAILED" });
+        println!(
+            "test {who}::{name} ... {}",
+            if ok { "ok" } else { "FAILED" }
+        );
         if !ok {
             failed.push(*name);
         }
     }
-    println!("test result for {who}: {} passed; {} failed\n", cases.len() - failed.len(), failed.len());
+    println!(
+        "test result for {who}: {} passed; {} failed\n",
+        cases.len() - failed.len(),
+        failed.len()
+    );
     if support::is_root() && !again_as_user(&words[1..]) {
         failed.push("as an ordinary user");
     }
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The same binary where an ordinary user can execute it.

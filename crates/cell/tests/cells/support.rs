@@ -27,12 +27,19 @@ macro_rules! cases {
 const LONG: Duration = Duration::from_secs(60);
 
 pub fn block_on(future: Future_) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(LONG, future).await }).expect("the case hangs");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(async { tokio::time::timeout(LONG, future).await })
+        .expect("the case hangs");
 }
 
 pub fn is_root() -> bool {
-    std::fs::read_to_string("/proc/self/status").unwrap().contains("\nUid:\t0\t")
+    std::fs::read_to_string("/proc/self/status")
+        .unwrap()
+        .contains("\nUid:\t0\t")
 }
 
 /// A temporary place: a work tree, and a home with a secret beside it.
@@ -97,11 +104,17 @@ pub fn git(cwd: &Path, args: &[&str]) {
 }
 
 pub fn sh(script: &str) -> Command {
-    Command { argv: vec!["sh".into(), "-c".into(), script.into()], ..Command::default() }
+    Command {
+        argv: vec!["sh".into(), "-c".into(), script.into()],
+        ..Command::default()
+    }
 }
 
 pub fn python(script: &str) -> Command {
-    Command { argv: vec!["/usr/bin/python3".into(), "-c".into(), script.into()], ..Command::default() }
+    Command {
+        argv: vec!["/usr/bin/python3".into(), "-c".into(), script.into()],
+        ..Command::default()
+    }
 }
 
 /// Output, dropped bytes and end of a command.
@@ -115,7 +128,11 @@ pub async fn finish(mut process: Process) -> (String, u64, ExitStatus) {
             ProcessEvent::Exited(status) => end = Some(status),
         }
     }
-    (String::from_utf8_lossy(&output).into_owned(), dropped, end.expect("an end"))
+    (
+        String::from_utf8_lossy(&output).into_owned(),
+        dropped,
+        end.expect("an end"),
+    )
 }
 
 pub async fn run(cell: &Arc<dyn Cell>, command: Command) -> (String, ExitStatus) {
@@ -142,7 +159,9 @@ pub fn processes_with(marker: &str) -> Vec<i32> {
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
             let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-            let found = line.windows(marker.len()).any(|part| part == marker.as_bytes());
+            let found = line
+                .windows(marker.len())
+                .any(|part| part == marker.as_bytes());
             (found && pid != std::process::id() as i32).then_some(pid)
         })
         .collect()

@@ -80,7 +80,7 @@ pub struct RunArgs {
     #[arg(short = 'C', long, global = true, value_name = "DIR")]
     pub cd: Option<PathBuf>,
     /// Images to send along.
-    #[arg(short, long, global = true, value_name = "FILE", value_delimiter = ',')]
+    #[arg(short, long, global = true, value_name = "FILE[,FILE]")]
     pub image: Vec<PathBuf>,
     /// What commands may do: read-only, workspace-write or danger-full-access.
     #[arg(short, long, global = true, value_name = "ACCESS")]
@@ -131,4 +131,12 @@ pub struct RunArgs {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto",
           value_parser = ["auto", "always", "never"])]
     pub color: String,
+    /// Accepted from SDKs and without effect: nobody is told where sessions come from.
+    #[arg(long, global = true, hide = true)]
+    #[allow(dead_code, reason = "without effect")]
+    pub thread_source: Option<String>,
+    /// Accepted from SDKs and without effect: it is for a provider's own program.
+    #[arg(long, global = true, hide = true)]
+    #[allow(dead_code, reason = "without effect")]
+    pub cyber_access_program: Option<String>,
 }

@@ -64,7 +64,7 @@ pub fn run(request: Request) -> Result<u8, Failure> {
         }
         Err(failure) => {
             if json {
-                surface.with(|surface| surface.fatal(&failure.message()));
+                surface.with(|surface| surface.fatal(&failure));
             }
             Err(failure)
         }
@@ -108,9 +108,8 @@ pub async fn run_turn(
         surface.with(|surface| surface.notice(notice));
     }
     let files: Arc<dyn Files> = Arc::new(TreeFiles::new(opened.place.root(), home.journals()));
-    let (mut driver, session) = assemble(&home, &request, &opened, &files, surface).await?;
+    let (mut driver, guard, session) = assemble(&home, &request, &opened, &files, surface).await?;
     let ages = surface.with(|surface| surface.ages());
-    let guard = signals::forward(driver.handle())?;
     let outcome = drive(&mut driver, &request, &opened, schema).await;
     drop(guard);
     let report = match &outcome {
@@ -132,7 +131,7 @@ async fn assemble(
     opened: &Opened,
     files: &Arc<dyn Files>,
     surface: &Shared<Surface>,
-) -> Result<(Driver, Option<PathBuf>), Failure> {
+) -> Result<(Driver, signals::Guard, Option<PathBuf>), Failure> {
     let settled = &opened.settled;
     let model = model::open(
         home,
@@ -165,11 +164,13 @@ async fn assemble(
         jitter,
     };
     let earlier = std::mem::take(&mut stored.records);
-    surface.with(|surface| surface.begin(opened, &stored.id, &earlier));
     let mut driver = Driver::new(parts, &earlier)
         .ok_or_else(|| anyhow!("the session's log does not begin as a log should"))?;
+    // Before the session is shown: whoever sees it may stop it from then on.
+    let guard = signals::forward(driver.handle())?;
+    surface.with(|surface| surface.begin(opened, &stored.id, &earlier));
     driver.record(stored.changes).map_err(driver_failure)?;
-    Ok((driver, stored.dir))
+    Ok((driver, guard, stored.dir))
 }
 
 /// Begins a turn with the user's message, or goes on with an unfinished one.

@@ -1,6 +1,6 @@
 //! The cell of a session.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use recto_cell::CellSpec;
@@ -9,8 +9,23 @@ use recto_protocol::ports::cell::{Cell, CellError};
 use recto_workspace::git::Repository;
 
 use super::git;
-use super::home::Home;
+use super::home::{Home, variable};
+use super::place::text;
 use crate::exit::{Failure, UNAVAILABLE};
+
+/// Variables that say where tools lie, when that is not below the home: compilers, package caches,
+/// the virtual environment that is switched on.
+const TOOL_VARIABLES: [&str; 7] = [
+    "CARGO_HOME",
+    "GOMODCACHE",
+    "JAVA_HOME",
+    "NVM_DIR",
+    "PYENV_ROOT",
+    "RUSTUP_HOME",
+    "VIRTUAL_ENV",
+];
+/// Files in tool directories that hold credentials.
+const TOOL_SECRETS: [&str; 2] = ["credentials", "credentials.toml"];
 
 /// What a cell is made for.
 pub struct Wanted<'a> {
@@ -34,15 +49,40 @@ pub struct Wanted<'a> {
 /// When the machine can't isolate, with what to do about it.
 pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
     let mut env = git::author(wanted.home, wanted.repository).await;
+    let tools = tools(wanted.home);
+    env.extend(tools.iter().map(|(name, path)| ((*name).to_owned(), text(path))));
     env.extend(wanted.env);
-    let spec = CellSpec {
+    let mut spec = CellSpec {
         cwd: Some(wanted.cwd.to_owned()),
         hidden: vec![wanted.home.recto.clone()],
         env,
-        ..CellSpec::new(wanted.policy, wanted.root)
+        ..CellSpec::new(wanted.policy.clone(), wanted.root)
             .with_tools_of(&wanted.home.user, &wanted.home.path)
     };
+    for (_, path) in tools {
+        spec.hidden.extend(TOOL_SECRETS.map(|name| path.join(name)));
+        // What may be written stays writable: a virtual environment often lies in the work tree.
+        let is_writable = path.starts_with(wanted.root)
+            || wanted.policy.writable.iter().any(|root| path.starts_with(root));
+        if !is_writable {
+            spec.readable.push(path);
+        }
+    }
     recto_cell::launch(spec).await.map_err(failure)
+}
+
+/// The tool directories that the user's variables name. One that holds the home or the program's
+/// own directory is none: showing it would show them.
+fn tools(home: &Home) -> Vec<(&'static str, PathBuf)> {
+    let named = TOOL_VARIABLES.into_iter().filter_map(|name| {
+        let path = PathBuf::from(variable(name)?);
+        let real = path.canonicalize().ok().filter(|real| path.is_absolute() && real.is_dir())?;
+        let holds = |other: &Path| {
+            other.canonicalize().unwrap_or_else(|_| other.to_owned()).starts_with(&real)
+        };
+        (!holds(&home.user) && !holds(&home.recto)).then_some((name, real))
+    });
+    named.collect()
 }
 
 /// A cell's failure as the user is told it.

@@ -19,6 +19,9 @@ use super::place::{Place, text};
 use crate::args::RunArgs;
 use crate::exit::Failure;
 
+/// Tries after the first when the provider's configuration does not say otherwise.
+const DEFAULT_RETRIES: u32 = 5;
+
 /// Everything that configuration decides about a session.
 #[derive(Debug)]
 pub struct Settled {
@@ -55,7 +58,7 @@ pub struct Settled {
 impl Settled {
     /// Tries after the first when the model fails in a way that may pass.
     pub fn max_retries(&self) -> u32 {
-        self.provider.max_retries.unwrap_or(recto_runtime::retry::DEFAULT_RETRIES)
+        self.provider.max_retries.unwrap_or(DEFAULT_RETRIES)
     }
 }
 

@@ -5,14 +5,14 @@
 //! defective: usage per turn beside the total, an event for every rejected call, an end for every
 //! item, a last event on every way out, and warnings that are not errors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use recto_evidence::Report;
 use recto_protocol::record::{Body, Outcome, StepFailed, ToolFinished, TurnEnded};
 use recto_protocol::tool::{ChangeKind, Effect, FileChange, PlanStatus, ToolCall, ToolStatus};
 use recto_protocol::usage::Usage;
-use recto_protocol::{CallId, ChunkId, Record, View};
+use recto_protocol::{CallId, ChunkId, Item, Record, View};
 use recto_runtime::{LiveEvent, Sink};
 use serde_json::{Value, json};
 
@@ -30,11 +30,20 @@ pub struct Jsonl<W> {
     commands: BTreeMap<CallId, Command>,
     /// Which item a command that runs on in the background belongs to.
     background: BTreeMap<ChunkId, CallId>,
+    /// Calls without a result so far.
     calls: BTreeMap<CallId, ToolCall>,
+    /// The calls of the response that is being taken in.
+    step_calls: BTreeSet<CallId>,
     plan_item: Option<String>,
     plan: Value,
     checks: Vec<(String, String)>,
     total: Usage,
+    /// The last message that was shown.
+    said: String,
+    begun: bool,
+    /// Warnings from before the session's beginning: it is the first event.
+    waiting: Vec<Value>,
+    in_turn: bool,
     end: Option<Value>,
     failed: bool,
 }
@@ -58,18 +67,23 @@ impl<W: Write + Send> Jsonl<W> {
             commands: BTreeMap::new(),
             background: BTreeMap::new(),
             calls: BTreeMap::new(),
+            step_calls: BTreeSet::new(),
             plan_item: None,
             plan: Value::Null,
             checks: Vec::new(),
             total: Usage::default(),
+            said: String::new(),
+            begun: false,
+            waiting: Vec::new(),
+            in_turn: false,
             end: None,
             failed: false,
         }
     }
 
     /// Tells which session this is. Changed files' paths are below `root`; `earlier` is the
-    /// session's log so far.
-    pub fn begin(&mut self, id: &str, root: String, earlier: &[Record]) {
+    /// session's log so far, whose last turn is gone on with if `goes_on`.
+    pub fn begin(&mut self, id: &str, root: String, earlier: &[Record], goes_on: bool) {
         self.root = root;
         for record in earlier {
             self.total += match &record.body {
@@ -80,6 +94,13 @@ impl<W: Write + Send> Jsonl<W> {
             };
         }
         self.line(&json!({"type": "thread.started", "thread_id": id}));
+        self.begun = true;
+        for warning in std::mem::take(&mut self.waiting) {
+            self.line(&warning);
+        }
+        if goes_on {
+            self.turn_started();
+        }
     }
 
     /// Says the last words: the answer's citations, then how the turn ended.
@@ -106,9 +127,23 @@ impl<W: Write + Send> Jsonl<W> {
         }
     }
 
-    /// Tells of a failure outside any turn.
-    pub fn error(&mut self, message: &str) {
-        self.line(&json!({"type": "error", "message": message}));
+    /// Tells of a failure that ends the program: as the turn's end if one runs.
+    pub fn error(&mut self, message: &str, hint: Option<&str>) {
+        for warning in std::mem::take(&mut self.waiting) {
+            self.line(&warning);
+        }
+        let mut error = json!({"message": message});
+        if let Some(hint) = hint {
+            error["hint"] = hint.into();
+        }
+        if std::mem::take(&mut self.in_turn) {
+            self.close_items();
+            error["reason"] = "unavailable".into();
+            self.line(&json!({"type": "turn.failed", "error": error}));
+        } else {
+            error["type"] = "error".into();
+            self.line(&error);
+        }
     }
 
     fn line(&mut self, event: &Value) {
@@ -117,7 +152,7 @@ impl<W: Write + Send> Jsonl<W> {
         }
         // One write per event, so that a reader never sees half a line for long. A reader that
         // went away must not stop the work.
-        let mut line = event.to_string();
+        let mut line = one_line(event);
         line.push('\n');
         let written = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
         self.failed = written.is_err();
@@ -140,13 +175,9 @@ impl<W: Write + Send> Jsonl<W> {
     }
 
     fn record(&mut self, record: &Record) {
-        if let Some(end) = self.end.take() {
-            // An earlier turn that was ended to make room for a new message.
-            self.line(&end);
-        }
         match &record.body {
-            Body::TurnStarted(_) => self.line(&json!({"type": "turn.started"})),
-            Body::StepItem(body) => self.model_item(&body.item.view()),
+            Body::TurnStarted(_) => self.turn_started(),
+            Body::StepItem(body) => self.model_item(&body.item),
             Body::StepFailed(body) => self.step_failed(body),
             Body::ToolFinished(body) => self.tool_finished(body),
             Body::CheckFinished(body) => self.check_finished(body),
@@ -161,6 +192,7 @@ impl<W: Write + Send> Jsonl<W> {
             }
             Body::AnswerRejected(body) => self.warning(&body.reason, &body.message),
             Body::StepFinished(body) => self.total += body.finish.usage.unwrap_or_default(),
+            Body::StepStarted(_) => self.step_calls.clear(),
             Body::TurnEnded(body) => self.turn_ended(body),
             Body::DriverAttached(body) if body.torn_bytes > 0 => self.warning(
                 "torn_log",
@@ -170,7 +202,6 @@ impl<W: Write + Send> Jsonl<W> {
             | Body::ContextAdded(_)
             | Body::SettingsChanged(_)
             | Body::MessageAdded(_)
-            | Body::StepStarted(_)
             | Body::DriverAttached(_)
             | Body::InterruptRequested(_)
             | Body::Unknown { .. } => {}
@@ -179,7 +210,25 @@ impl<W: Write + Send> Jsonl<W> {
 
     /// Something that users should know and that stops nothing.
     pub fn warning(&mut self, code: &str, message: &str) {
-        self.line(&json!({"type": "warning", "code": code, "message": message}));
+        let warning = json!({"type": "warning", "code": code, "message": message});
+        if self.begun {
+            self.line(&warning);
+        } else {
+            self.waiting.push(warning);
+        }
+    }
+
+    fn turn_started(&mut self) {
+        if self.end.take().is_some() {
+            // Consumers stop at the first end of a turn, and this one is not theirs.
+            self.warning(
+                "unfinished_turn",
+                "the turn before was left unfinished; it was ended for the new message",
+            );
+        }
+        self.in_turn = true;
+        self.said.clear();
+        self.line(&json!({"type": "turn.started"}));
     }
 
     fn step_failed(&mut self, body: &StepFailed) {
@@ -194,19 +243,38 @@ impl<W: Write + Send> Jsonl<W> {
         }
     }
 
-    fn model_item(&mut self, view: &View) {
-        match view {
+    fn model_item(&mut self, item: &Item) {
+        match item.view() {
             View::Message { role, text, .. } if role == "assistant" && !text.is_empty() => {
                 self.whole_item(json!({"type": "agent_message", "text": text}));
+                self.said = text;
             }
             View::Reasoning { summary } if !summary.is_empty() => {
                 self.whole_item(json!({"type": "reasoning", "text": summary}));
             }
             View::WebSearch { query } => {
-                self.whole_item(json!({"type": "web_search", "query": query}));
+                let raw: Value = serde_json::from_str(item.raw()).unwrap_or_default();
+                let mut event = json!({"type": "web_search", "query": query});
+                if raw["action"].is_object() {
+                    event["action"] = raw["action"].clone();
+                }
+                self.whole_item(event);
             }
             View::Call(call) => {
-                self.calls.insert(call.call_id.clone(), call.clone());
+                if self.step_calls.insert(call.call_id.clone()) {
+                    self.calls.insert(call.call_id.clone(), call);
+                } else {
+                    self.call_item(&call, "rejected", "another call has the same id");
+                }
+            }
+            View::Other { kind } if kind == "function_call" || kind == "custom_tool_call" => {
+                self.whole_item(json!({
+                    "type": "tool_call",
+                    "tool": "",
+                    "input": item.raw(),
+                    "status": "rejected",
+                    "error": {"message": "the call is malformed: it has no name or no id"},
+                }));
             }
             View::Message { .. }
             | View::Reasoning { .. }
@@ -240,9 +308,17 @@ impl<W: Write + Send> Jsonl<W> {
 
     fn tool_output(&mut self, call: &CallId, bytes: &[u8]) {
         let Some(command) = self.commands.get_mut(call) else { return };
+        if command.cut {
+            return;
+        }
         let room = MOST_OUTPUT - command.output.len();
-        command.cut |= bytes.len() > room;
+        command.cut = bytes.len() > room;
         command.output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if command.cut {
+            // Not in the middle of a character.
+            let whole = whole_characters(&command.output);
+            command.output.truncate(whole);
+        }
     }
 
     fn tool_finished(&mut self, body: &ToolFinished) {
@@ -359,14 +435,18 @@ impl<W: Write + Send> Jsonl<W> {
         if body.status == ToolStatus::Ok {
             return;
         }
-        let (tool, input) = call.map_or((String::new(), String::new()), |call| {
-            (call.name, call.input.text().to_owned())
-        });
+        let status = if body.status == ToolStatus::Rejected { "rejected" } else { "failed" };
+        if let Some(call) = call {
+            self.call_item(&call, status, &message);
+        }
+    }
+
+    fn call_item(&mut self, call: &ToolCall, status: &str, message: &str) {
         self.whole_item(json!({
             "type": "tool_call",
-            "tool": tool,
-            "input": input,
-            "status": if body.status == ToolStatus::Rejected { "rejected" } else { "failed" },
+            "tool": call.name,
+            "input": call.input.text(),
+            "status": status,
             "error": {"message": message},
         }));
     }
@@ -392,7 +472,16 @@ impl<W: Write + Send> Jsonl<W> {
     // ---- ends ----
 
     fn turn_ended(&mut self, body: &TurnEnded) {
+        self.in_turn = false;
         self.close_items();
+        if let Outcome::Completed { answer } = &body.outcome
+            && !answer.is_empty()
+            && *answer != self.said
+        {
+            // The output limit cut the answer into several messages, and consumers take the last
+            // one for the answer.
+            self.whole_item(json!({"type": "agent_message", "text": answer, "whole_answer": true}));
+        }
         let usage = json!(body.usage);
         let rest = json!({
             "usage": usage,
@@ -424,8 +513,14 @@ impl<W: Write + Send> Jsonl<W> {
     /// Ends every item that is still open: what runs does not outlive the turn's end for a reader.
     fn close_items(&mut self) {
         self.background.clear();
-        for (_, open) in std::mem::take(&mut self.commands) {
-            self.item("completed", &open.event(None, "failed"));
+        for (call, open) in std::mem::take(&mut self.commands) {
+            self.calls.remove(&call);
+            let mut event = open.event(None, "failed");
+            event["error"] = json!({"message": "it was stopped when the turn ended"});
+            self.item("completed", &event);
+        }
+        for call in std::mem::take(&mut self.calls).into_values() {
+            self.call_item(&call, "failed", "it was not run to its end before the turn ended");
         }
         for (command, id) in std::mem::take(&mut self.checks) {
             self.item("completed", &check_event(&id, &command, "", None, "failed"));
@@ -470,6 +565,46 @@ fn check_event(
         "status": status,
         "check": true,
     })
+}
+
+/// The event's JSON without any character that some reader takes for the end of a line (Node's
+/// `readline` splits at U+2028, Python's `splitlines` at U+0085) or a terminal for a command. They
+/// can only stand inside strings, where an escape means the same.
+fn one_line(event: &Value) -> String {
+    let line = event.to_string();
+    let is_risky = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+    if !line.contains(is_risky) {
+        return line;
+    }
+    let mut escaped = String::with_capacity(line.len() + 64);
+    for character in line.chars() {
+        if is_risky(character) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// How many of the bytes are left without a character cut at their end.
+fn whole_characters(bytes: &[u8]) -> usize {
+    // A character has at most four bytes: the last one starts among them.
+    let tail = bytes.len().saturating_sub(3);
+    for start in (tail..bytes.len()).rev() {
+        let byte = bytes[start];
+        if byte & 0xc0 == 0x80 {
+            continue;
+        }
+        let length = match byte {
+            0xc0..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0.. => 4,
+            _ => 1,
+        };
+        return if start + length > bytes.len() { start } else { bytes.len() };
+    }
+    bytes.len()
 }
 
 /// What the model was told, as text.

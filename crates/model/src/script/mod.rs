@@ -4,6 +4,7 @@
 //! same events, because both make the same bytes and the client's own decoder reads them:
 //! [`Scripted`] in process, and [`server::Server`] over HTTP. [`Recorder`] writes such files.
 
+mod chunks;
 mod event;
 mod expect;
 mod file;

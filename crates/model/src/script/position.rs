@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use recto_protocol::ports::model::ModelError;
 
 use super::Script;
+use super::chunks;
 use super::expect::Asked;
 use super::reply::{self, Reply};
 
@@ -118,7 +119,7 @@ impl Script {
     pub(super) fn reply(&self, asked: &Asked<'_>, memory: &Memory) -> Result<Reply, ModelError> {
         if let Some(reply) = self.matching(asked) {
             check(&reply, asked)?;
-            return Ok(reply);
+            return Ok(chunks::fill(reply, asked.input()));
         }
         let at = self.lane_of(asked);
         let lane = &self.lanes[at];
@@ -139,7 +140,7 @@ impl Script {
         };
         check(reply, asked)?;
         *served = index + 1;
-        Ok(reply.clone())
+        Ok(chunks::fill(reply.clone(), asked.input()))
     }
 
     /// A reply chosen by the last item. Its ids hold the number of items, so that it can be given

@@ -9,7 +9,6 @@ use recto_protocol::{Item, View};
 
 use super::{Driver, DriverError};
 use crate::live::LiveEvent;
-use crate::retry;
 
 /// What a compaction's response gave.
 struct Gathered {
@@ -23,23 +22,25 @@ impl Driver {
     /// Asks for a compaction and records it, or why there was none.
     pub(super) async fn compact(&mut self, compact: CompactRequest) -> Result<(), DriverError> {
         self.live.emit(LiveEvent::Compacting);
-        let mut failures = 0;
+        let mut attempt = 0;
         loop {
             let response = gather(self.model.respond(compact.request.clone()));
-            let gathered = tokio::select! {
+            let mut gathered = tokio::select! {
                 biased;
                 Some(control) = self.controls.recv() => return self.control(control),
                 () = super::sleep_until(self.deadline) => return self.out_of_time(),
                 gathered = response => gathered,
             };
-            failures += 1;
-            let wait = gathered
-                .error
-                .as_ref()
-                .and_then(|error| retry::delay(error, failures, self.max_retries, (self.jitter)()));
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return self.compacted(compact.by_provider, gathered),
+            let wait = gathered.error.as_mut().and_then(|error| self.retry_in(error, attempt));
+            attempt += 1;
+            let Some(wait) = wait else {
+                return self.compacted(compact.by_provider, gathered);
+            };
+            tokio::select! {
+                biased;
+                Some(control) = self.controls.recv() => return self.control(control),
+                () = super::sleep_until(self.deadline) => return self.out_of_time(),
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }

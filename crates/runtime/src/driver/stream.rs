@@ -1,9 +1,10 @@
 //! One response in flight.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use recto_protocol::ports::model::retry::{self, GiveUp};
 use recto_protocol::ports::model::{
     Delta, DeltaKind, ErrorKind, FinishReason, ModelError, ModelEvent, Request,
 };
@@ -13,7 +14,6 @@ use recto_protocol::{Item, View};
 
 use super::{Driver, DriverError, milliseconds};
 use crate::live::LiveEvent;
-use crate::retry;
 
 /// A response in flight.
 pub(super) struct Stream {
@@ -116,13 +116,25 @@ impl Driver {
         self.record(bodies)
     }
 
-    fn failed(&mut self, error: ModelError) -> Result<(), DriverError> {
+    fn failed(&mut self, mut error: ModelError) -> Result<(), DriverError> {
         self.stream = None;
-        let failures = self.session.failures() + 1;
-        let retry_in = retry::delay(&error, failures, self.max_retries, (self.jitter)());
+        let retry_in = self.retry_in(&mut error, self.session.failures());
         self.record(vec![StepFailed { error, retry_in }.into()])?;
         self.pause = retry_in.map(|wait| Instant::now() + wait);
         Ok(())
+    }
+
+    /// How long to wait before asking again; with none, the error says why it is given up.
+    pub(super) fn retry_in(&self, error: &mut ModelError, attempt: u32) -> Option<Duration> {
+        match retry::decide(error, attempt, self.max_retries, (self.jitter)()) {
+            Ok(wait) => Some(wait),
+            // The kind of failure says it already.
+            Err(GiveUp::Permanent) => None,
+            Err(why) => {
+                error.message = format!("{} ({why})", error.message);
+                None
+            }
+        }
     }
 
     /// What a response cost; none when the prices or the tokens are not known.

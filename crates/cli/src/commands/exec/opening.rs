@@ -107,10 +107,20 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
     let settled = settle::settle(home, &place, &request.run, before)?;
     let needed = !unfinished;
     let message = match prompt::read(given, needed)? {
-        Some(text) => Some(prompt::message(&text, &request.run.image)?),
+        Some(text) => Some(prompt::message(&text, &images(&request.run.image))?),
         None => None,
     };
     Ok(Opened { place, settled, source, message, mode })
+}
+
+/// The images' files. Several may be given at once with commas between them, unless that is the
+/// name of a file.
+fn images(given: &[PathBuf]) -> Vec<PathBuf> {
+    let split = |path: &PathBuf| match path.to_str() {
+        Some(list) if !path.exists() => list.split(',').map(PathBuf::from).collect(),
+        _ => vec![path.clone()],
+    };
+    given.iter().flat_map(split).collect()
 }
 
 fn no_id() -> Failure {

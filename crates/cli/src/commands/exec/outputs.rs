@@ -56,7 +56,9 @@ impl Surface {
         }
         match &mut self.face {
             Face::Jsonl(jsonl) => {
-                jsonl.begin(id.as_str(), text(opened.place.root()), earlier);
+                // Without a message, it is an unfinished turn that is gone on with.
+                let goes_on = opened.message.is_none();
+                jsonl.begin(id.as_str(), text(opened.place.root()), earlier, goes_on);
             }
             Face::Human(human) => human.banner(&format!(
                 "session {id} · {} · {} · {}",
@@ -75,10 +77,10 @@ impl Surface {
         }
     }
 
-    /// Tells of a failure outside any turn.
-    pub fn fatal(&mut self, message: &str) {
+    /// Tells of a failure that ends the program.
+    pub fn fatal(&mut self, failure: &Failure) {
         if let Face::Jsonl(jsonl) = &mut self.face {
-            jsonl.error(message);
+            jsonl.error(&failure.message(), failure.hint.as_deref());
         }
     }
 }
