@@ -20,8 +20,20 @@ pub const UPDATE_PLAN: &str = "update_plan";
 /// `view_image`.
 pub const VIEW_IMAGE: &str = "view_image";
 
+/// Whether and where the provider may search the web for the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WebSearch {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// In what the provider has stored.
+    Cached,
+    /// In the web as it is now.
+    Live,
+}
+
 /// The tools offered to a model, as the JSON text of an array.
-pub fn offered(mode: Mode, profile: &Profile) -> String {
+pub fn offered(mode: Mode, profile: &Profile, web_search: WebSearch) -> String {
     let mut tools = vec![exec_command(), write_stdin(), read_chunk()];
     if mode == Mode::Code {
         tools.push(match profile.apply_patch {
@@ -33,7 +45,17 @@ pub fn offered(mode: Mode, profile: &Profile) -> String {
     if profile.images {
         tools.push(view_image());
     }
+    match web_search {
+        WebSearch::Off => {}
+        WebSearch::Cached => tools.push(provider_search(false)),
+        WebSearch::Live => tools.push(provider_search(true)),
+    }
     Value::Array(tools).to_string()
+}
+
+/// The provider runs this one itself.
+fn provider_search(live: bool) -> Value {
+    json!({"type": "web_search", "external_web_access": live})
 }
 
 fn function(name: &str, description: &str, required: &[&str], properties: Value) -> Value {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::output::safe::safe;
+use crate::output::tell;
 
 /// The work is done.
 pub const DONE: u8 = 0;
@@ -66,14 +67,13 @@ impl From<std::io::Error> for Failure {
 }
 
 /// Tells of a failure, and gives the process its exit code.
-#[allow(clippy::print_stderr)]
 pub fn finish(result: Result<u8, Failure>) -> ExitCode {
     match result {
         Ok(code) => code.into(),
         Err(failure) => {
-            eprintln!("error: {}", failure.message());
+            tell(&format!("error: {}\n", failure.message()));
             if let Some(hint) = &failure.hint {
-                eprintln!("hint: {hint}");
+                tell(&format!("hint: {hint}\n"));
             }
             failure.code.into()
         }

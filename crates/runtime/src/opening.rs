@@ -34,6 +34,8 @@ pub struct Opening {
     pub cwd: String,
     /// The repository's root; none where there is no repository.
     pub repository: Option<String>,
+    /// Whether and where the provider may search the web.
+    pub web_search: tools::WebSearch,
     /// What commands may do.
     pub policy: Policy,
     /// Checks from the configuration; those of instruction files are added.
@@ -111,7 +113,7 @@ impl Opening {
                 profile: self.profile.clone(),
             }),
             tools: {
-                let tools = tools::offered(self.mode, &self.profile);
+                let tools = tools::offered(self.mode, &self.profile, self.web_search);
                 // Tools stand in the cached prefix: a new model has no cache to lose.
                 (other_model && tools != before.tools).then_some(tools)
             },
@@ -131,7 +133,7 @@ impl Opening {
             provider: self.provider.clone(),
             model: self.model.clone(),
             instructions: prompts::instructions(self.mode),
-            tools: tools::offered(self.mode, &self.profile),
+            tools: tools::offered(self.mode, &self.profile, self.web_search),
             profile: self.profile.clone(),
             reasoning: self.reasoning.clone(),
             cwd: self.cwd.clone(),

@@ -4,16 +4,26 @@
 //! the one that a plain build leaves in the target directory. A part that isn't there fails the
 //! test and says what to do.
 
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a failed step fails the test")]
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout, reason = "a failed step fails the test")]
 
 mod home;
+mod live;
+mod proc;
+mod random;
 mod repository;
 mod script;
+mod server;
+mod tree;
 mod user;
 
 pub use home::{Home, Run};
+pub use live::{Live, PATIENCE, eventually};
+pub use proc::{mounts_with, open_files_and_children, processes_with};
+pub use random::Random;
 pub use repository::Repository;
 pub use script::Script;
+pub use server::{Request, Server};
+pub use tree::{Tree, replace, tree};
 pub use user::User;
 
 use std::path::{Path, PathBuf};

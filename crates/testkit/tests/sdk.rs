@@ -16,7 +16,10 @@ struct Scenario {
 
 impl Scenario {
     fn new() -> Self {
-        Self { home: Home::new(), repo: Repository::new(&[("a.txt", "a\n")]) }
+        Self {
+            home: Home::new(),
+            repo: Repository::new(&[("a.txt", "a\n")]),
+        }
     }
 
     fn command(&self, program: &str) -> Command {
@@ -46,11 +49,22 @@ impl Scenario {
     fn run_by(&self, mut command: Command, file: &str, mut given: Value) -> Value {
         given["repo"] = self.repo.path().to_str().unwrap().into();
         let path = workspace().join("crates/testkit/tests/sdk").join(file);
-        let output = command.arg(path).arg(given.to_string()).output().expect("node is installed");
+        let output = command
+            .arg(path)
+            .arg(given.to_string())
+            .output()
+            .expect("node is installed");
         let stdout = String::from_utf8_lossy(&output.stdout);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}\n{stdout}\n{stderr}", output.status);
-        stdout.lines().last().map_or(Value::Null, |line| serde_json::from_str(line).unwrap())
+        assert!(
+            output.status.success(),
+            "{}\n{stdout}\n{stderr}",
+            output.status
+        );
+        stdout
+            .lines()
+            .last()
+            .map_or(Value::Null, |line| serde_json::from_str(line).unwrap())
     }
 }
 
@@ -66,7 +80,10 @@ fn start_and_run() {
     let script = Script::new()
         .exec("echo hello")
         .answer("The first answer.")
-        .reply(after(&["first task", "second task\n\nin two parts"], "The second answer."));
+        .reply(after(
+            &["first task", "second task\n\nin two parts"],
+            "The second answer.",
+        ));
     scenario.run("run.mjs", json!({"model": script.model()}));
     assert_eq!(scenario.home.sessions().len(), 1);
 }
@@ -110,7 +127,10 @@ fn resume_in_a_new_process() {
         .exec("echo hello")
         .answer("The first answer.")
         .reply(after(&["first task", "second task"], "The second answer."))
-        .reply(after(&["first task", "hello", "third task"], "The third answer."))
+        .reply(after(
+            &["first task", "hello", "third task"],
+            "The third answer.",
+        ))
         .reply(after(&["third task", "fourth task"], "The fourth answer."));
     let begun = scenario.run("run.mjs", json!({"model": script.model()}));
     for (file, prompt, answer) in [
@@ -129,10 +149,11 @@ fn resume_in_a_new_process() {
 fn resume_after_a_kill() {
     for file in ["resume.mjs", "run_resumed.mjs"] {
         let scenario = Scenario::new();
+        let word = format!("sleep 5{}", std::process::id());
         let script = Script::new()
-            .exec("sleep 54321")
+            .exec(&word)
             .reply(after(&["work for long", "go on"], "Went on."));
-        let killed = scenario.run("killed.mjs", json!({"model": script.model()}));
+        let killed = scenario.run("killed.mjs", json!({"model": script.model(), "word": word}));
         let given = json!({
             "model": script.model(), "id": killed["id"], "prompt": "go on", "answer": "Went on.",
         });
@@ -148,7 +169,10 @@ fn structured_output() {
     let schema_goes_along = json!({"/text/format/schema/required": ["summary", "status"]});
     let fitting = Script::new().reply(json!({"expect": {"at": schema_goes_along}, "text": fits}));
     let second = Script::new().answer("It is done.").answer(again);
-    let never = Script::new().answer(r#"{"summary": 1}"#).answer("still no JSON").answer(fits);
+    let never = Script::new()
+        .answer(r#"{"summary": 1}"#)
+        .answer("still no JSON")
+        .answer(fits);
     let cut = Script::new()
         .reply(json!({"text": r#"{"summary": "in two "#, "finish": "output_limit"}))
         .answer(r#"pieces", "status": "ok"}"#);
@@ -177,7 +201,10 @@ fn local_images() {
         images.push(path.to_str().unwrap().to_owned());
     }
     let script = Script::new().answer("Pictures.").answer("The same.");
-    scenario.run("images.mjs", json!({"model": script.model(), "images": images}));
+    scenario.run(
+        "images.mjs",
+        json!({"model": script.model(), "images": images}),
+    );
     let sent: Vec<usize> = scenario
         .home
         .records()
@@ -196,7 +223,10 @@ fn options(part: usize) {
         path
     };
     let (extra, outside) = (directory("extra"), directory("outside"));
-    let script = Script::new().exec("true").answer("done").answer("done again");
+    let script = Script::new()
+        .exec("true")
+        .answer("done")
+        .answer("done again");
     let given = json!({
         "model": script.model(), "extra": extra, "outside": outside, "part": part,
     });
@@ -242,21 +272,37 @@ fn abort() {
     // The number makes the command's processes known among all others.
     let word = format!("6{}", std::process::id());
     let script = Script::new()
-        .exec(&format!("sleep {word} & (setsid sleep {word} &) ; sleep {word}"))
+        .exec(&format!(
+            "sleep {word} & (setsid sleep {word} &) ; sleep {word}"
+        ))
         .reply(after(&["work for long", "go on"], "Went on."));
-    scenario.run("abort.mjs", json!({"model": script.model(), "word": format!("sleep {word}")}));
+    scenario.run(
+        "abort.mjs",
+        json!({"model": script.model(), "word": format!("sleep {word}")}),
+    );
 }
 
 #[test]
 fn a_provider_over_http() {
     let scenario = Scenario::new();
-    let script = Script::new().exec("env").answer("Printed.").answer("Again.");
+    let script = Script::new()
+        .exec("env")
+        .answer("Printed.")
+        .answer("Again.");
     // In a network namespace without any way out; the kernel counts what is tried.
     let up = "import fcntl, socket, struct; \
               fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sH14x', b'lo', 0x49))";
     let shell = format!("python3 -c \"{up}\" && exec node \"$@\"");
     let mut command = scenario.command("unshare");
-    command.args(["--net", "--map-root-user", "--", "sh", "-c", &shell, "sh"]);
+    if !is_root() {
+        command.args(["--map-current-user", "--keep-caps"]);
+    }
+    command.args(["--net", "--", "sh", "-c", &shell, "sh"]);
     let given = json!({"script": script.path(), "alone": true});
     scenario.run_by(command, "http.mjs", given);
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
 }

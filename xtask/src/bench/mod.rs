@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: measurements. Each subject is one module of this directory.
 
+mod agent;
+mod null_agent;
+
 use anyhow::bail;
 
 const HELP: &str = "\
@@ -8,16 +11,22 @@ Measure.
 Usage: cargo xtask bench <SUBJECT> [OPTIONS]
 
 Subjects:
-  agent  One agent against a scripted model server: start, steps, memory, streams (not measured yet)";
+  agent  One agent against a scripted model server: start, steps, memory, streams
+
+Each subject explains itself with --help.";
 
 pub(crate) fn command(arguments: &[String]) -> anyhow::Result<()> {
-    if crate::asks_for_help(arguments) {
-        println!("{HELP}");
-        return Ok(());
-    }
-    match arguments.first().map(String::as_str) {
-        Some("agent") => bail!("`bench agent` measures nothing yet"),
-        Some(other) => bail!("`{other}` is no subject\n\n{HELP}"),
-        None => bail!("a subject is missing\n\n{HELP}"),
+    let Some((subject, rest)) = arguments.split_first() else {
+        bail!("a subject is missing\n\n{HELP}");
+    };
+    match subject.as_str() {
+        "agent" => agent::command(rest),
+        // The floor of `agent`, which starts it as a process of its own.
+        "null-agent" => null_agent::command(rest),
+        "-h" | "--help" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("`{other}` is no subject\n\n{HELP}"),
     }
 }

@@ -60,10 +60,11 @@ fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<()> {
     };
     let runner = runner::Runner::find(options, environment, binary);
     steps.run("build of the tests", || perform(&mut runner.build()))?;
-    steps.run("tests", || perform(&mut runner.tests()))?;
     if let Some(mut doc_tests) = runner.doc_tests(workspace) {
         steps.run("doc tests", || perform(&mut doc_tests))?;
     }
+    // Last of the test runs, so that its summary is the last one of the log.
+    steps.run("tests", || perform(&mut runner.tests()))?;
     if options.packages.is_empty() {
         steps.run("tidy", || crate::tidy::run(true))?;
     }

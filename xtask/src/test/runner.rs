@@ -3,8 +3,7 @@
 //! Nextest isn't installed for the sake of it: that takes minutes, and no test relies on a process
 //! of its own.
 //!
-//! Tests that drive the release binary live in `crates/cli/tests`, or have a module whose name
-//! contains `blackbox`; `--fast` leaves these out.
+//! Tests that drive the release binary are those of `recto-testkit`; `--fast` leaves these out.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,8 +12,8 @@ use super::options::Options;
 use crate::metadata::Workspace;
 use crate::project::cargo;
 
-/// No `binary(…)`: nextest refuses a filter that names a binary which isn't there.
-const WITHOUT_BLACK_BOX: &str = "not ((package(=recto) & kind(test)) | test(/blackbox/))";
+/// The crate whose tests drive the release binary.
+const BLACK_BOX: &str = "recto-testkit";
 
 /// Package managers stay off the network during the tests, so that a test that fetches fails
 /// everywhere and not only on the machine without a network.
@@ -58,17 +57,11 @@ impl<'a> Runner<'a> {
     pub(super) fn tests(&self) -> Command {
         let mut arguments = self.start();
         arguments.push("--no-fail-fast");
-        if self.has_nextest && (self.options.fast || !self.options.packages.is_empty()) {
+        if self.has_nextest && !self.options.packages.is_empty() {
             // A selection may be empty; the whole may not.
             arguments.push("--no-tests=pass");
         }
         arguments.extend(self.options.extra.iter().map(String::as_str));
-        if self.options.fast && !self.has_nextest {
-            if !arguments.contains(&"--") {
-                arguments.push("--");
-            }
-            arguments.extend(["--skip", "blackbox"]);
-        }
         let mut command = self.with_variables(&arguments);
         command.envs(OFFLINE.iter().copied());
         command
@@ -100,10 +93,8 @@ impl<'a> Runner<'a> {
             false => vec!["test", "--tests"],
         };
         arguments.extend(selection(&names));
-        match (self.options.fast, self.has_nextest) {
-            (true, true) => arguments.extend(["-E", WITHOUT_BLACK_BOX]),
-            (true, false) if names.is_empty() => arguments.extend(["--exclude", "recto"]),
-            _ => {}
+        if self.options.fast && names.is_empty() {
+            arguments.extend(["--exclude", BLACK_BOX]);
         }
         arguments
     }
@@ -130,7 +121,7 @@ fn selection<'a>(names: &[&'a str]) -> Vec<&'a str> {
 mod tests {
     use std::process::Command;
 
-    use super::{Options, Runner, WITHOUT_BLACK_BOX};
+    use super::{Options, Runner};
     use crate::metadata::{Crate, Workspace};
 
     fn runner(options: &Options, has_nextest: bool) -> Runner<'_> {
@@ -175,15 +166,11 @@ mod tests {
             extra: vec!["name".to_owned()],
             ..Options::default()
         };
-        let filter = ["nextest", "run", "--workspace", "-E", WITHOUT_BLACK_BOX];
-        check(
-            &fast,
-            true,
-            &[&filter[..], &["--no-fail-fast", "--no-tests=pass", "name"]].concat(),
-        );
-        let words =
-            "test --tests --workspace --exclude recto --no-fail-fast name -- --skip blackbox";
-        check(&fast, false, &words.split(' ').collect::<Vec<_>>());
+        for (has_nextest, start) in [(true, "nextest run"), (false, "test --tests")] {
+            let expected =
+                format!("{start} --workspace --exclude recto-testkit --no-fail-fast name");
+            check(&fast, has_nextest, &expected.split(' ').collect::<Vec<_>>());
+        }
     }
 
     #[test]

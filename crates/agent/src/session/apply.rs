@@ -238,8 +238,9 @@ impl Session {
         self.step.open = false;
         self.step.reasoning.clear();
         self.step.unrunnable = false;
-        self.step.refusal = None;
-        if self.step.take_answer().is_some() && self.step.calls.is_empty() {
+        let refused = self.step.refusal.take().is_some();
+        let said = self.step.take_answer().is_some();
+        if (said || refused) && self.step.calls.is_empty() {
             // The conversation would end with the model's own words.
             self.note(notes::cut_response());
             if let Some(turn) = &mut self.turn {

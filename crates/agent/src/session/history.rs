@@ -59,6 +59,10 @@ const SHORTEST_CUT: usize = 400;
 /// (about 1,500 tokens at most), not by the length of its base64 text.
 const IMAGE_WEIGHT: usize = 6_000;
 
+/// An output is dropped only when that frees more than this: short ones often say what must not be
+/// forgotten, above all that a result was lost and the call must not be repeated blindly.
+const LEAST_FREED: usize = 256;
+
 /// Stands in for the output of a call whose output was dropped.
 const DROPPED: &str = "[This output was dropped to make room.]";
 
@@ -236,7 +240,7 @@ fn cut_message(text: &str, room: usize) -> Option<Item> {
 }
 
 /// An output item with its output replaced, but for the head that names its chunk. None when that
-/// would not make it shorter.
+/// would hardly make it shorter.
 fn without_output(text: &str) -> Option<String> {
     let mut fields: Map<String, Value> = serde_json::from_str(text).ok()?;
     let head = fields
@@ -250,7 +254,7 @@ fn without_output(text: &str) -> Option<String> {
     };
     fields.insert("output".to_owned(), dropped.into());
     let shorter = Value::Object(fields).to_string();
-    (shorter.len() < text.len()).then_some(shorter)
+    (shorter.len() + LEAST_FREED < text.len()).then_some(shorter)
 }
 
 /// The lines before a command's output, when the first of them names its chunk.
@@ -292,6 +296,7 @@ fn is_message(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use recto_protocol::tool::{ToolCall, ToolInput};
 
     fn output(text: &str) -> Item {
         Item::from_value(&serde_json::json!({
@@ -352,6 +357,21 @@ mod tests {
         let again = trimmed.trimmed(trimmed.weight() - 1);
         assert!(again.weight() < trimmed.weight());
         assert_eq!(again.trimmed(0).trimmed(0), again.trimmed(0));
+    }
+
+    #[test]
+    fn trimming_keeps_short_outputs() {
+        let call = ToolCall {
+            call_id: "c".into(),
+            name: "exec_command".into(),
+            input: ToolInput::Function("{}".into()),
+        };
+        let mut history = History::default();
+        history.push(&output(&"x".repeat(1000)), Kind::Output);
+        history.push(&notes::lost_output(&call), Kind::Output);
+        let trimmed = history.trimmed(0);
+        assert!(trimmed.joined().contains(DROPPED));
+        assert!(trimmed.joined().contains("before you decide to repeat it"), "{}", trimmed.joined());
     }
 
     #[test]

@@ -67,20 +67,23 @@ async fn listen(
     };
     let mut stream = make().map_err(|error| setup("watch the stream", error))?;
     let mut decoder = Decoder::new(wire::MAX_EVENT);
+    let mut ready = false;
     loop {
         while let Some(frame) = decoder.next().map_err(|e| protocol(&e.to_string()))? {
             match Event::read(&frame).map_err(|e| protocol(&e.to_string()))? {
                 Event::Launched(launched) => adopt(launched.pid, isolation, greeting)?,
-                Event::Hello(hello) if hello.version == wire::VERSION => {
-                    if let Some(mut launcher) = greeting.child.take() {
-                        // It exited when it had forked PID 1, long before PID 1 was ready.
-                        let _ = launcher.wait();
-                    }
-                    return Ok((stream, decoder));
-                }
+                Event::Hello(hello) if hello.version == wire::VERSION && !ready => ready = true,
                 Event::SetupError(error) => return Err(remedy::explain(&error, isolation)),
                 _ => return Err(protocol("an event before the greeting")),
             }
+        }
+        // Launcher and PID 1 are two processes: either may be heard first.
+        if ready && greeting.init.is_some() {
+            if let Some(mut launcher) = greeting.child.take() {
+                // Its report was the last thing it did.
+                let _ = launcher.wait();
+            }
+            return Ok((stream, decoder));
         }
         let read = stream.read_buf(decoder.buffer()).await;
         if read.map_err(|error| setup("hear from the cell", error))? == 0 {
@@ -114,4 +117,44 @@ fn adopt(pid: i32, isolation: Isolation, greeting: &mut Greeting) -> Result<(), 
 
 fn protocol(what: &str) -> CellError {
     CellError::Protocol(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::wire::{Hello, Launched};
+
+    #[tokio::test]
+    async fn a_launcher_that_is_slower_than_its_cell_is_waited_for() {
+        let sleeper = |seconds: &str| {
+            Command::new("sleep")
+                .arg(seconds)
+                .stdin(Stdio::null())
+                .spawn()
+        };
+        let (launcher, init) = (sleeper("0").unwrap(), sleeper("60").unwrap());
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut frames = Vec::new();
+        Event::Hello(Hello {
+            version: wire::VERSION,
+        })
+        .put(&mut frames, 0);
+        theirs.write_all(&frames).unwrap();
+        let birth = Birth {
+            stream: ours,
+            child: launcher,
+            isolation: Isolation::User,
+            stubs: Stubs::default(),
+        };
+        let greeting = tokio::spawn(greet(birth));
+        tokio::task::yield_now().await;
+        let pid = init.id() as i32;
+        frames.clear();
+        Event::Launched(Launched { pid }).put(&mut frames, 0);
+        theirs.write_all(&frames).unwrap();
+        assert!(greeting.await.unwrap().is_ok());
+    }
 }

@@ -41,7 +41,7 @@ impl Stubs {
         }
     }
 
-    /// Makes one of the announced stubs. False when there is nothing to protect by it.
+    /// Makes one of the announced stubs, unless something else has appeared in its place.
     pub(super) fn make(&mut self, path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
         self.held.extend(Stub::hold(path, owner)?);
         Ok(())

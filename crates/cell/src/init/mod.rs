@@ -7,6 +7,7 @@
 
 mod child;
 mod command;
+mod furniture;
 mod isolate;
 mod link;
 mod mounts;
@@ -15,6 +16,7 @@ mod privileges;
 mod serve;
 mod sweep;
 mod tail;
+mod tree;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -67,7 +67,6 @@ fn apply(patch: &str) -> Result<u8, Failure> {
     Ok(u8::try_from(outcome.exit_code).unwrap_or(exit::FAILED))
 }
 
-#[allow(clippy::print_stderr)]
 fn eprint_plain(text: &str) {
-    eprint!("{}", crate::output::safe::safe(text));
+    crate::output::tell(&crate::output::safe::safe(text));
 }

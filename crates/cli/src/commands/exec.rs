@@ -65,8 +65,32 @@ pub fn run(request: Request) -> Result<u8, Failure> {
         Err(failure) => {
             if json {
                 surface.with(|surface| surface.fatal(&failure));
+                read_rest_of_input();
             }
             Err(failure)
+        }
+    }
+}
+
+/// Reads what is still written to standard input before the program ends with an error. Clients
+/// that speak JSON write the prompt without looking, and Node ends a whole program when its write
+/// meets a closed pipe.
+fn read_rest_of_input() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use std::io::{IsTerminal as _, Read as _};
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return;
+    }
+    let began = std::time::Instant::now();
+    let mut buffer = vec![0; 64 << 10];
+    // Neither an open pipe that nobody writes to nor an endless one may hold the program.
+    while began.elapsed() < std::time::Duration::from_secs(5) {
+        let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+        let patience = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let is_ready = poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0);
+        if !is_ready || !stdin.lock().read(&mut buffer).is_ok_and(|count| count > 0) {
+            return;
         }
     }
 }

@@ -34,7 +34,10 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Script(args) => script::run(args.command),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "recto", &mut std::io::stdout());
+            // Made in memory first: the generator panics when standard output goes away.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "recto", &mut script);
+            print(&String::from_utf8_lossy(&script))?;
             Ok(DONE)
         }
         Command::CommitJournal { path } => {

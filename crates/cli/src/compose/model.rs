@@ -1,6 +1,6 @@
 //! The model of a session.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
@@ -8,7 +8,7 @@ use recto_model::script::{Recorder, Scripted};
 use recto_protocol::ports::model::Model;
 use recto_protocol::profile::Provider;
 
-use super::home::{Home, variable};
+use super::home::{Home, open_regular, variable};
 use crate::exit::Failure;
 
 /// Before a script's path, where a model is named.
@@ -49,7 +49,7 @@ fn client(
     key: &str,
     provider: &Provider,
 ) -> Result<recto_model::responses::Client, Failure> {
-    let lookup = |name: &str| variable(name).or_else(|| stored_key(home, name));
+    let lookup = |name: &str| key_value(home, name);
     let client = recto_model::responses::Client::new(provider, &lookup).map_err(|error| {
         let failure = Failure::usage(anyhow!(error).context(format!("cannot use provider {key}")));
         match &provider.env_key {
@@ -74,24 +74,25 @@ pub fn has_key(home: &Home, provider: &Provider) -> bool {
     provider
         .env_key
         .as_deref()
-        .is_none_or(|name| variable(name).or_else(|| stored_key(home, name)).is_some())
+        .is_none_or(|name| key_value(home, name).is_some())
+}
+
+/// What SDKs of the reference command line pass the user's key in, for this program alone.
+const SDK_KEY: &str = "CODEX_API_KEY";
+
+/// The value of a key variable: what an SDK passed, else the environment's, else the key file's.
+fn key_value(home: &Home, name: &str) -> Option<String> {
+    let passed = if name == "OPENAI_API_KEY" { variable(SDK_KEY) } else { None };
+    passed.or_else(|| variable(name)).or_else(|| stored_key(home, name))
 }
 
 /// A key from `keys.toml`, which must be readable by its owner alone.
-pub fn stored_key(home: &Home, name: &str) -> Option<String> {
+fn stored_key(home: &Home, name: &str) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
-    // What SDKs of the reference command line pass their key in.
-    if name == "OPENAI_API_KEY"
-        && let Some(key) = variable("CODEX_API_KEY")
-    {
-        return Some(key);
-    }
-    let path: PathBuf = home.file("keys.toml");
-    let meta = std::fs::metadata(&path).ok()?;
-    if meta.mode() & 0o077 != 0 {
+    let file = open_regular(&home.file("keys.toml")).ok()?;
+    if file.metadata().ok()?.mode() & 0o077 != 0 {
         return None;
     }
-    let text = std::fs::read_to_string(&path).ok()?;
-    let table: toml::Table = text.parse().ok()?;
+    let table: toml::Table = std::io::read_to_string(file).ok()?.parse().ok()?;
     table.get(name)?.as_str().map(str::to_owned)
 }

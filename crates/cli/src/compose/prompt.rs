@@ -7,7 +7,9 @@ use anyhow::{Context as _, anyhow};
 use recto_protocol::Item;
 use serde_json::{Value, json};
 
+use super::home::open_regular;
 use crate::exit::Failure;
+use crate::output::tell;
 
 /// Most bytes of a prompt.
 const MOST_PROMPT: u64 = 1 << 20;
@@ -16,16 +18,28 @@ const MOST_IMAGE: u64 = 32 << 20;
 /// Most bytes of an output schema.
 const MOST_SCHEMA: u64 = 1 << 20;
 
+/// Whether there must be a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// There must.
+    Yes,
+    /// Images say enough; a prompt may come on standard input.
+    ImagesWillDo,
+    /// An unfinished turn can go on without.
+    No,
+}
+
 /// Reads the prompt: `given`, else standard input; piped input is added to a given prompt. None
 /// when there is neither and none is needed.
 ///
 /// # Errors
 /// When there is no prompt, or it is not text, or too long.
-pub fn read(given: Option<&str>, needed: bool) -> Result<Option<String>, Failure> {
+pub fn read(given: Option<&str>, needed: Needed) -> Result<Option<String>, Failure> {
     let stdin = std::io::stdin();
     let piped = !stdin.is_terminal();
     match given {
-        Some("-") => piped_text(true).map(Some),
+        Some("-") => piped_text(needed != Needed::ImagesWillDo).map(Some),
+        Some(prompt) if prompt.trim().is_empty() && needed == Needed::Yes => Err(Failure::usage(anyhow!("the prompt is empty"))),
         Some(prompt) => {
             check_length(prompt.len() as u64)?;
             let more = if piped { waiting_text()? } else { None };
@@ -34,9 +48,11 @@ pub fn read(given: Option<&str>, needed: bool) -> Result<Option<String>, Failure
                 None => prompt.to_owned(),
             }))
         }
-        None if piped && needed => piped_text(true).map(Some),
+        None if piped && needed == Needed::Yes => piped_text(true).map(Some),
+        None if piped && needed == Needed::ImagesWillDo => piped_text(false).map(Some),
         None if piped => Ok(waiting_text()?),
-        None if needed => Err(Failure::usage(anyhow!("there is no prompt"))
+        None if needed == Needed::ImagesWillDo => Ok(Some(String::new())),
+        None if needed == Needed::Yes => Err(Failure::usage(anyhow!("there is no prompt"))
             .hint("give the task as an argument, or pipe it in: `recto exec - < task.md`")),
         None => Ok(None),
     }
@@ -44,14 +60,13 @@ pub fn read(given: Option<&str>, needed: bool) -> Result<Option<String>, Failure
 
 /// Standard input, unless nothing comes and nobody closes it either: an open pipe that nobody
 /// writes to, as some CI systems leave it, must not hold the work up for ever.
-#[allow(clippy::print_stderr)]
 fn waiting_text() -> Result<Option<String>, Failure> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let stdin = std::io::stdin();
     let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
     let patience = Timespec { tv_sec: 2, tv_nsec: 0 };
     if !poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0) {
-        eprintln!("warning: standard input is open but silent, so it is not read");
+        tell("warning: standard input is open but silent, so it is not read\n");
         return Ok(None);
     }
     let text = piped_text(false)?;
@@ -97,7 +112,9 @@ pub fn message(prompt: &str, images: &[PathBuf]) -> Result<Item, Failure> {
             .map_err(Failure::usage)?;
         parts.push(json!({"type": "input_image", "image_url": url}));
     }
-    parts.push(json!({"type": "input_text", "text": prompt}));
+    if !prompt.trim().is_empty() || parts.is_empty() {
+        parts.push(json!({"type": "input_text", "text": prompt}));
+    }
     Ok(Item::user_parts(parts))
 }
 
@@ -116,10 +133,7 @@ pub fn schema(path: &Path) -> Result<recto_runtime::schema::Schema, Failure> {
 
 fn read_capped(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, Failure> {
     let read = || -> anyhow::Result<Vec<u8>> {
-        let file = std::fs::File::open(path)?;
-        if !file.metadata()?.is_file() {
-            anyhow::bail!("it is not a regular file");
-        }
+        let file = open_regular(path)?;
         let mut bytes = Vec::new();
         file.take(most + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > most {

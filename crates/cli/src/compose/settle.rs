@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use recto_agent::tools::WebSearch;
 use recto_config::{Flags, Input, Layer, Project, Resolved, Text, VARIABLES};
 use recto_model::providers::Catalogue;
 use recto_protocol::policy::Policy;
@@ -13,7 +14,7 @@ use recto_protocol::profile::{PatchTool, Profile, Provider};
 use recto_protocol::settings::{Budget, Settings};
 use serde_json::json;
 
-use super::home::{Home, variable};
+use super::home::{Home, open_regular, variable};
 use super::model::SCRIPT;
 use super::place::{Place, text};
 use crate::args::RunArgs;
@@ -35,6 +36,8 @@ pub struct Settled {
     pub profile: Profile,
     /// Reasoning settings, as the JSON text of an object.
     pub reasoning: Option<String>,
+    /// Whether and where the provider may search the web.
+    pub web_search: WebSearch,
     /// What commands may do.
     pub policy: Policy,
     /// Whether the command line says what commands may do.
@@ -98,6 +101,11 @@ pub fn settle(
         provider,
         model,
         profile,
+        web_search: match config.web_search {
+            recto_config::WebSearch::Disabled => WebSearch::Off,
+            recto_config::WebSearch::Cached => WebSearch::Cached,
+            recto_config::WebSearch::Live => WebSearch::Live,
+        },
         policy: config.policy(),
         policy_is_explicit: is_explicit(&resolved, &["sandbox_mode", "sandbox_workspace_write"]),
         checks: config.checks.clone(),
@@ -165,15 +173,12 @@ fn variables() -> BTreeMap<String, String> {
 /// A configuration file's text; none when there is no file.
 fn file(path: &Path) -> Result<Option<Text>, Failure> {
     let read = || -> anyhow::Result<Option<Text>> {
-        let file = match std::fs::File::open(path) {
+        let file = match open_regular(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if !file.metadata()?.is_file() {
-            return Err(anyhow!("it is not a regular file"));
-        }
         let mut bytes = Vec::new();
         // One byte more than is taken, so that the limit is noticed where it is known.
         file.take(recto_config::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
@@ -217,6 +222,12 @@ fn profile(
         profile
     };
     config.adjust(&mut profile);
+    if config.budget.cost.is_some() && profile.prices.is_none() {
+        notices.push(format!(
+            "the budget in money can't stop a session whose prices are not known: set \
+             `[models.{model:?}.prices]`, or a budget in tokens"
+        ));
+    }
     profile
 }
 

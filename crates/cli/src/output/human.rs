@@ -57,11 +57,10 @@ impl Human {
         self.say(line);
     }
 
-    #[allow(clippy::print_stderr)]
     fn say(&self, text: &str) {
         match &self.status {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => super::tell(&format!("{text}\n")),
         }
     }
 

@@ -172,7 +172,8 @@ impl Driver {
         };
         self.schema = input.schema;
         self.begin_clock();
-        self.record_durable(vec![started.into()])?;
+        // Durable with the first request's record, before anything comes of it.
+        self.record(vec![started.into()])?;
         self.drive().await
     }
 

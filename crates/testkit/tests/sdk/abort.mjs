@@ -1,14 +1,6 @@
 // AbortSignal: at the first event, and while a command runs. Nothing survives, and the thread goes
 // on afterwards.
-import { assert, assertWellFormed, client, collect, given, options, processesWith } from "./harness.mjs";
-
-async function gone(word) {
-  const patience = Date.now() + 5000;
-  while (processesWith(word).length > 0 && Date.now() < patience) {
-    await new Promise((wake) => setTimeout(wake, 20));
-  }
-  assert.deepEqual(processesWith(word), []);
-}
+import { assert, assertWellFormed, client, collect, given, gone, options } from "./harness.mjs";
 
 async function abort(model, when) {
   const controller = new AbortController();

@@ -42,3 +42,9 @@ await assert.rejects(
   run({}, { workingDirectory: given.outside }),
   /exited with code 2.*not inside a git repository/s,
 );
+
+// Nor is a prompt that nobody reads: Node dies of a write to a closed pipe.
+const thread = client({ config: { no_such_key: true } }).startThread(options());
+await assert.rejects(thread.run("long ".repeat(1_000_000)), /exited with code 2.*no_such_key/s);
+const long = client().startThread(options());
+await assert.rejects(long.run("long ".repeat(1_000_000)), /exited with code 2.*prompt is longer/s);

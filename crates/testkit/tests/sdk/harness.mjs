@@ -104,15 +104,25 @@ export function assertWellFormed(events) {
   assert.equal(events.at(-1), ends[0]);
 }
 
-/** Command lines of running processes that hold this word. */
+/** Running processes whose command line holds this word. */
 export function processesWith(word) {
   return fs.readdirSync("/proc").flatMap((name) => {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];
+    const pid = Number(name);
+    if (!pid || pid === process.pid) return [];
     try {
-      const line = fs.readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ");
-      return line.includes(word) ? [line] : [];
+      const line = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      return line.includes(word) ? [{ pid, line }] : [];
     } catch {
       return [];
     }
   });
+}
+
+/** Waits until no process holds the word any more. */
+export async function gone(word) {
+  const patience = Date.now() + 5000;
+  while (processesWith(word).length > 0 && Date.now() < patience) {
+    await new Promise((wake) => setTimeout(wake, 20));
+  }
+  assert.deepEqual(processesWith(word), []);
 }

@@ -1,5 +1,5 @@
 // Start a thread, run a turn to its end, and another one on the same thread.
-import { assert, client, given, options, report } from "./harness.mjs";
+import { assert, client, options, report } from "./harness.mjs";
 
 const thread = client().startThread(options());
 assert.equal(thread.id, null);
@@ -23,4 +23,4 @@ const second = await thread.run([
 assert.equal(second.finalResponse, "The second answer.");
 assert.equal(thread.id, id);
 assert.equal(second.usage.input_tokens, 100, "the turn's own tokens, not the thread's");
-report({ id, given });
+report({ id });

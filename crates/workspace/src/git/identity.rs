@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use super::discover::Repository;
 use super::run::{Git, RunError};
 
+/// Most bytes of a configuration that are looked at before git is asked.
+const MOST_CONFIG: u64 = 64 << 10;
+
 /// Who commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -52,6 +55,15 @@ pub async fn identity(
     Ok(found)
 }
 
+/// Whether a configuration certainly names no user: most repositories' do not, and a process less
+/// is milliseconds less before the first request.
+fn says_nothing_of_users(file: &Path) -> bool {
+    let Ok(bytes) = super::discover::limited_file(file, MOST_CONFIG) else { return false };
+    let text = bytes.to_ascii_lowercase();
+    let holds = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
+    (bytes.len() as u64) < MOST_CONFIG && !holds(b"user") && !holds(b"include")
+}
+
 async fn read(
     git: &Git,
     user: &UserConfig,
@@ -59,7 +71,7 @@ async fn read(
     includes: &str,
 ) -> Result<Identity, RunError> {
     // Else git would wait on a FIFO for good, and call a missing file a failure.
-    if !file.is_file() {
+    if !file.is_file() || says_nothing_of_users(file) {
         return Ok(Identity::default());
     }
     let call = git

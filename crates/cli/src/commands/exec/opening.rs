@@ -105,7 +105,11 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
         Source::Resumed { settings, .. } | Source::Forked { settings, .. } => Some(&**settings),
     };
     let settled = settle::settle(home, &place, &request.run, before)?;
-    let needed = !unfinished;
+    let needed = match (unfinished, request.run.image.is_empty()) {
+        (_, false) => prompt::Needed::ImagesWillDo,
+        (true, true) => prompt::Needed::No,
+        (false, true) => prompt::Needed::Yes,
+    };
     let message = match prompt::read(given, needed)? {
         Some(text) => Some(prompt::message(&text, &images(&request.run.image))?),
         None => None,
@@ -227,6 +231,10 @@ pub fn store(
     files: &Arc<dyn Files>,
 ) -> Result<Stored, Failure> {
     home.make().with_context(|| format!("cannot make {}", home.recto.display()))?;
+    // A run that was killed while it applied a patch may have left files of it: they are put into
+    // their places or removed before anything looks at the work tree.
+    recto_workspace::apply::recover(opened.place.root(), &home.journals())
+        .context("cannot finish or undo a patch that was being applied when a run was killed")?;
     let sessions = Sessions::open(&home.recto);
     match &opened.source {
         Source::New => create(home, request, opened, files, &sessions),
@@ -296,6 +304,7 @@ fn opening(home: &Home, opened: &Opened, id: SessionId) -> Opening {
         cwd: text(&opened.place.cwd),
         repository: opened.place.repository.as_ref().map(|_| text(opened.place.root())),
         policy: opened.policy(),
+        web_search: settled.web_search,
         checks: settled.checks.clone(),
         budget: settled.budget.clone(),
         base_commit: opened.place.head(),

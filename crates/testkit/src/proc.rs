@@ -1,0 +1,44 @@
+//! What the kernel says of processes and mounts.
+
+use std::path::Path;
+
+/// The processes that have one of `marks` in their arguments or environment, or that stand in a
+/// directory below one, as id and command line.
+pub fn processes_with(marks: &[&str]) -> Vec<(u32, String)> {
+    let own = std::process::id();
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    ids.filter(|&id| id != own)
+        .filter_map(|id| {
+            let dir = Path::new("/proc").join(id.to_string());
+            let text = |name| {
+                let bytes = std::fs::read(dir.join(name)).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).into_owned()
+            };
+            let arguments = text("cmdline");
+            let cwd = std::fs::read_link(dir.join("cwd")).unwrap_or_default();
+            let all = format!("{arguments}\n{}\n{}", text("environ"), cwd.display());
+            let is_dead = text("stat").rsplit(") ").next().is_some_and(|s| s.starts_with('Z'));
+            let found = !is_dead && marks.iter().any(|mark| all.contains(mark));
+            found.then(|| (id, arguments.replace('\0', " ")))
+        })
+        .collect()
+}
+
+/// The mounts of this process that name one of `marks`.
+pub fn mounts_with(marks: &[&str]) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let named = |line: &&str| marks.iter().any(|mark| line.contains(mark));
+    table.lines().filter(named).map(str::to_owned).collect()
+}
+
+/// How many files a process has open, and how many children it has, dead ones included.
+pub fn open_files_and_children(id: u32) -> (usize, usize) {
+    let files = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten();
+    let children = tasks.map(|task| {
+        let list = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        list.split_whitespace().count()
+    });
+    (files, children.sum())
+}
