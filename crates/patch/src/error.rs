@@ -7,7 +7,6 @@ use crate::parse::MAX_PATCH_BYTES;
 
 /// Why a patch's text is not a patch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ParseError {
     /// The text is longer than we are willing to look at.
     #[error("Invalid patch: it has {size} bytes, and the limit is {MAX_PATCH_BYTES}")]
@@ -72,7 +71,6 @@ pub enum ParseError {
 
 /// Why a [`crate::Source`] could not give a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ReadFailure {
     /// There is no such file.
     #[error("No such file or directory (os error 2)")]
@@ -90,7 +88,6 @@ pub enum ReadFailure {
 
 /// Why a hunk has no place in a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum MatchError {
     /// No line says what the `@@` line says.
     #[error("Failed to find context '{context}'")]
@@ -115,7 +112,6 @@ pub enum MatchError {
 
 /// Why a patch cannot be applied. Nothing is changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ApplyError {
     /// The patch names no file.
     #[error("No files were modified.")]

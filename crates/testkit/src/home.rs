@@ -11,8 +11,11 @@ use tempfile::TempDir;
 use crate::User;
 
 /// Variables that say where tools lie, and where below a home they lie without it.
-const TOOLS: [(&str, &str); 3] =
-    [("RUSTUP_HOME", ".rustup"), ("CARGO_HOME", ".cargo"), ("PYENV_ROOT", ".pyenv")];
+const TOOLS: [(&str, &str); 3] = [
+    ("RUSTUP_HOME", ".rustup"),
+    ("CARGO_HOME", ".cargo"),
+    ("PYENV_ROOT", ".pyenv"),
+];
 
 /// A home directory with nothing in it, and no variables but what a test sets.
 pub struct Home {
@@ -46,7 +49,13 @@ impl Home {
         let dir = tempfile::tempdir().unwrap();
         user.take(dir.path());
         let (program, copy) = user.program();
-        Self { dir, env: Vec::new(), user, program, _copy: copy }
+        Self {
+            dir,
+            env: Vec::new(),
+            user,
+            program,
+            _copy: copy,
+        }
     }
 
     /// The home directory.
@@ -122,7 +131,10 @@ impl Home {
 
     /// Starts the program with an open standard input.
     pub fn spawn_with<S: AsRef<OsStr>>(&self, cwd: &Path, args: &[S]) -> Child {
-        self.command(cwd, args).stdin(Stdio::piped()).spawn().unwrap()
+        self.command(cwd, args)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// The sessions on disk, oldest first.
@@ -139,7 +151,9 @@ impl Home {
     pub fn records(&self) -> Vec<Value> {
         let session = self.sessions().pop().expect("a session");
         let log = std::fs::read_to_string(session.join("log.jsonl")).unwrap();
-        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        log.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
@@ -154,7 +168,13 @@ impl Run {
 
     /// Asserts the exit code, showing everything otherwise.
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 

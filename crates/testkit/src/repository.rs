@@ -28,10 +28,17 @@ impl Repository {
     pub fn copy_of(source: &Path) -> Self {
         let repository = Self::bare_directory();
         let from = format!("{}/.", source.display());
-        let copied = Command::new("cp").args(["-r", &from]).arg(&repository.root).status().unwrap();
+        let copied = Command::new("cp")
+            .args(["-r", &from])
+            .arg(&repository.root)
+            .status()
+            .unwrap();
         assert!(copied.success());
         // Sources of a registry can be read-only.
-        let mended = Command::new("chmod").args(["-R", "u+w"]).arg(&repository.root).status();
+        let mended = Command::new("chmod")
+            .args(["-R", "u+w"])
+            .arg(&repository.root)
+            .status();
         assert!(mended.unwrap().success());
         repository
     }
@@ -78,7 +85,12 @@ impl Repository {
     /// Runs git and returns what it printed.
     pub fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
-            .args(["-c", "user.name=Tester", "-c", "user.email=tester@localhost"])
+            .args([
+                "-c",
+                "user.name=Tester",
+                "-c",
+                "user.email=tester@localhost",
+            ])
             // The repository may belong to somebody whom the program ran as.
             .args(["-c", "safe.directory=*"])
             .args(args)
@@ -92,6 +104,8 @@ impl Repository {
             "git {args:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        String::from_utf8_lossy(&output.stdout)
+            .trim_end()
+            .to_owned()
     }
 }

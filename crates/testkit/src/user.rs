@@ -31,7 +31,10 @@ impl User {
     pub fn take(self, path: &Path) {
         if self == Self::Ordinary {
             let owner = format!("{ORDINARY}:{ORDINARY}");
-            let status = Command::new("chown").args(["-R", "-h", &owner]).arg(path).status();
+            let status = Command::new("chown")
+                .args(["-R", "-h", &owner])
+                .arg(path)
+                .status();
             assert!(status.unwrap().success());
         }
     }
@@ -43,7 +46,14 @@ impl User {
             Self::Ordinary => {
                 let mut command = Command::new("setpriv");
                 command
-                    .args(["--reuid", ORDINARY, "--regid", ORDINARY, "--clear-groups", "--"])
+                    .args([
+                        "--reuid",
+                        ORDINARY,
+                        "--regid",
+                        ORDINARY,
+                        "--clear-groups",
+                        "--",
+                    ])
                     .arg(program);
                 command
             }

@@ -22,10 +22,23 @@ fn nothing_can_be_changed_whatever_the_model_tries() {
         user.take(script.dir());
         // Not even when the command line asks for more.
         let model = script.model();
-        let args = ["ask", "-s", "workspace-write", "--add-dir", "/tmp", "-m", &model, "What is a?"];
+        let args = [
+            "ask",
+            "-s",
+            "workspace-write",
+            "--add-dir",
+            "/tmp",
+            "-m",
+            &model,
+            "What is a?",
+        ];
         let run = home.run(repo.path(), &args).expect(0);
         assert_eq!(run.stdout, "Nothing 【F:a.txt†L1】.\n");
-        assert!(run.stderr.contains("citations: 1 of 1 hold"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("citations: 1 of 1 hold"),
+            "{}",
+            run.stderr
+        );
         assert_eq!(repo.git(&["rev-parse", "HEAD"]), before);
         assert_eq!(repo.git(&["status", "--porcelain", "--ignored"]), "");
         assert_eq!(repo.read("a.txt"), "a\n");
@@ -34,18 +47,40 @@ fn nothing_can_be_changed_whatever_the_model_tries() {
 
 #[test]
 fn each_citation_that_does_not_hold_is_told_with_its_reason() {
-    let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n\n"), ("s/b.txt", "b\n")]));
+    let (home, repo) = (
+        Home::new(),
+        Repository::new(&[("a.txt", "a\n\n"), ("s/b.txt", "b\n")]),
+    );
     let script = Script::new().exec("echo one; echo two").answer(
         "【F:a.txt†L1】 【F:s/b.txt†L1】 【{{chunk 1}}†L1-L2】 【{{chunk 1}}†L3】 【F:a.txt†L2】 \
          【F:a.txt†L9】 【F:/etc/passwd†L1】 【F:../repo/a.txt†L1】 【abcdef†L1】 【F:a.txt】",
     );
-    let run = home.run(repo.path(), &["ask", "-m", &script.model(), "Where?"]).expect(0);
-    let mut lines = run.stderr.lines().skip_while(|line| !line.starts_with("citations: "));
-    assert_eq!(lines.next(), Some("citations: 3 of 10 hold"), "{}", run.stderr);
-    let told: Vec<&str> = lines.map(|line| line.trim().rsplit(": ").next().unwrap()).collect();
-    for (index, verdict) in
-        ["out of range", "blank", "out of range", "not found", "not found", "not found"]
-            .into_iter().enumerate()
+    let run = home
+        .run(repo.path(), &["ask", "-m", &script.model(), "Where?"])
+        .expect(0);
+    let mut lines = run
+        .stderr
+        .lines()
+        .skip_while(|line| !line.starts_with("citations: "));
+    assert_eq!(
+        lines.next(),
+        Some("citations: 3 of 10 hold"),
+        "{}",
+        run.stderr
+    );
+    let told: Vec<&str> = lines
+        .map(|line| line.trim().rsplit(": ").next().unwrap())
+        .collect();
+    for (index, verdict) in [
+        "out of range",
+        "blank",
+        "out of range",
+        "not found",
+        "not found",
+        "not found",
+    ]
+    .into_iter()
+    .enumerate()
     {
         assert_eq!(told.get(index), Some(&verdict), "{}", run.stderr);
     }
@@ -55,10 +90,24 @@ fn each_citation_that_does_not_hold_is_told_with_its_reason() {
 fn a_session_is_gone_on_with_in_its_own_mode_only() {
     let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
     let script = Script::new().answer("One.").answer("Two.");
-    home.run(repo.path(), &["ask", "-m", &script.model(), "What?"]).expect(0);
-    let id = home.sessions()[0].file_name().unwrap().to_str().unwrap().to_owned();
-    let refused = home.run(repo.path(), &["exec", "resume", &id, "Change it."]).expect(2);
-    assert!(refused.stderr.contains("this session asks\nhint: go on with it by `recto ask resume`"));
-    let run = home.run(repo.path(), &["ask", "resume", &id, "And?"]).expect(0);
+    home.run(repo.path(), &["ask", "-m", &script.model(), "What?"])
+        .expect(0);
+    let id = home.sessions()[0]
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let refused = home
+        .run(repo.path(), &["exec", "resume", &id, "Change it."])
+        .expect(2);
+    assert!(
+        refused
+            .stderr
+            .contains("this session asks\nhint: go on with it by `recto ask resume`")
+    );
+    let run = home
+        .run(repo.path(), &["ask", "resume", &id, "And?"])
+        .expect(0);
     assert_eq!(run.stdout, "Two.\n");
 }

@@ -84,7 +84,10 @@ impl Ended {
     #[track_caller]
     fn check(self, code: i32, message: &str) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
-        assert!(self.stderr.contains(message), "{message:?} is not in {self:#?}");
+        assert!(
+            self.stderr.contains(message),
+            "{message:?} is not in {self:#?}"
+        );
         for noise in ["panicked", "backtrace", "RUST_BACKTRACE", "thread 'main'"] {
             assert!(!self.stderr.contains(noise), "{self:#?}");
         }
@@ -125,10 +128,22 @@ fn fifo(path: &Path) {
 
 fn shell(command: &Command, script: &str) -> Ended {
     let mut shell = Command::new("bash");
-    shell.args(["-c", script, "bash"]).arg(command.get_program()).args(command.get_args());
-    shell.current_dir(command.get_current_dir().unwrap()).env_clear();
-    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    shell
+        .args(["-c", script, "bash"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    shell
+        .current_dir(command.get_current_dir().unwrap())
+        .env_clear();
+    shell.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    shell
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     bounded(shell)
 }
 
@@ -141,14 +156,22 @@ fn a_prompt_that_cannot_be_used_is_refused() {
     let repo = case.repo.path();
     let huge = case.file("huge.txt", &vec![b'a'; 2 << 20]);
     let pipe = |bytes: &[u8]| {
-        let run = case.home.run_with(repo, &["exec", "-m", &model, "-"], bytes);
-        Ended { code: run.code, stdout: run.stdout, stderr: run.stderr }
+        let run = case
+            .home
+            .run_with(repo, &["exec", "-m", &model, "-"], bytes);
+        Ended {
+            code: run.code,
+            stdout: run.stdout,
+            stderr: run.stderr,
+        }
     };
     pipe(&vec![b'a'; 2 << 20]).refused(2, "the prompt is longer than 1024 KiB");
     pipe(b"\xff\xfe").refused(2, "standard input is not valid UTF-8 text");
     pipe(b" \n").refused(2, "there is no prompt on standard input");
-    case.run(&["exec", "-m", &model]).refused(2, "there is no prompt on standard input");
-    case.run(&["exec", "-m", &model, ""]).refused(2, "the prompt is empty");
+    case.run(&["exec", "-m", &model])
+        .refused(2, "there is no prompt on standard input");
+    case.run(&["exec", "-m", &model, ""])
+        .refused(2, "the prompt is empty");
     let exec = case.home.command(repo, &["exec", "-m", &model, "-"]);
     shell(&exec, r#""$@" < ."#).refused(2, "cannot read standard input: Is a directory");
     shell(&exec, r#""$@" <&-"#).refused(2, "there is no prompt on standard input");
@@ -159,8 +182,27 @@ fn a_prompt_that_cannot_be_used_is_refused() {
 #[test]
 fn a_closed_standard_input_is_no_trouble_when_the_prompt_is_given() {
     let case = Case::new();
-    let exec = case.home.command(case.repo.path(), &["exec", "-m", &case.script.model(), "do it"]);
+    let exec = case.home.command(
+        case.repo.path(),
+        &["exec", "-m", &case.script.model(), "do it"],
+    );
     assert_eq!(shell(&exec, r#""$@" <&-"#).check(0, "").stdout, "Done.\n");
+}
+
+#[test]
+fn a_standard_input_that_stays_open_and_silent_does_not_hold_the_work_up() {
+    let case = Case::new();
+    let args = ["exec", "-m", &case.script.model(), "do it"];
+    let mut child = case.home.spawn_with(case.repo.path(), &args);
+    let open = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(open);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Done.\n");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        told.starts_with("warning: standard input is open but silent"),
+        "{told}"
+    );
 }
 
 // Images and schemas
@@ -172,7 +214,10 @@ fn an_image_that_cannot_be_used_is_refused() {
     let directory = case.script.dir().display().to_string();
     let huge = case.file("huge.png", &vec![0; 33 << 20]);
     for (path, message) in [
-        ("nowhere.png", "cannot read image nowhere.png: No such file or directory"),
+        (
+            "nowhere.png",
+            "cannot read image nowhere.png: No such file or directory",
+        ),
         (&text, "invalid or unsupported image data"),
         (&directory, "it is not a regular file"),
         (&case.fifo("fifo"), "it is not a regular file"),
@@ -196,11 +241,26 @@ fn a_schema_that_cannot_be_used_is_refused() {
     let case = Case::new();
     let huge = case.file("huge.json", &vec![b' '; 2 << 20]);
     for (path, message) in [
-        ("nowhere.json", "cannot read output schema nowhere.json: No such file or directory"),
-        (&case.file("broken.json", b"{"), "the output schema is not valid JSON"),
-        (&case.file("none.json", b"{\"type\": \"nonsense\"}"), "not a valid JSON schema"),
-        (&case.file("list.json", b"[1]"), "the output schema must be a JSON object"),
-        (&case.file("binary.json", b"\xff"), "is not valid UTF-8 text"),
+        (
+            "nowhere.json",
+            "cannot read output schema nowhere.json: No such file or directory",
+        ),
+        (
+            &case.file("broken.json", b"{"),
+            "the output schema is not valid JSON",
+        ),
+        (
+            &case.file("none.json", b"{\"type\": \"nonsense\"}"),
+            "not a valid JSON schema",
+        ),
+        (
+            &case.file("list.json", b"[1]"),
+            "the output schema must be a JSON object",
+        ),
+        (
+            &case.file("binary.json", b"\xff"),
+            "is not valid UTF-8 text",
+        ),
         (&huge, "it is larger than 1024 KiB"),
         (&case.fifo("fifo"), "it is not a regular file"),
     ] {
@@ -215,10 +275,16 @@ fn a_schema_that_cannot_be_used_is_refused() {
 fn a_configuration_that_cannot_be_used_is_refused_with_its_place() {
     let case = Case::new();
     for (text, message) in [
-        ("modle = \"x\"\n", "config.toml:1:1: unknown key `modle`\n  hint: did you mean `model`?"),
+        (
+            "modle = \"x\"\n",
+            "config.toml:1:1: unknown key `modle`\n  hint: did you mean `model`?",
+        ),
         ("\nmodel = 3\n", "config.toml:2:9: `model` must be a string"),
         ("model = \"x", "config.toml:1:"),
-        (&" ".repeat(2 << 20), "bytes are more than the 1048576 that are read"),
+        (
+            &" ".repeat(2 << 20),
+            "bytes are more than the 1048576 that are read",
+        ),
     ] {
         case.home.configure(text);
         case.exec(&[]).refused(2, message);
@@ -252,10 +318,16 @@ fn a_value_of_the_command_line_that_cannot_be_used_is_refused() {
     for (args, message) in [
         (["--max-steps", "0"], "--max-steps"),
         (["--max-cost", "nan"], "--max-cost"),
-        (["-s", "nonsense"], "--sandbox: `sandbox_mode` must be \"read-only\""),
+        (
+            ["-s", "nonsense"],
+            "--sandbox: `sandbox_mode` must be \"read-only\"",
+        ),
         (["-p", "nobody"], "nobody"),
         (["-c", "modle=3"], "unknown key `modle`"),
-        (["--add-dir", "/nowhere"], "cannot add the directory /nowhere"),
+        (
+            ["--add-dir", "/nowhere"],
+            "cannot add the directory /nowhere",
+        ),
         (["-C", "/nowhere"], "cannot work in /nowhere"),
         (["-m", "script:/nowhere"], "cannot read the script /nowhere"),
     ] {
@@ -266,7 +338,8 @@ fn a_value_of_the_command_line_that_cannot_be_used_is_refused() {
         }
         case.run(&all).refused(2, message);
     }
-    case.run(&["exec", "do it"]).refused(2, "OPENAI_API_KEY is not set\nhint: set OPENAI_API_KEY");
+    case.run(&["exec", "do it"])
+        .refused(2, "OPENAI_API_KEY is not set\nhint: set OPENAI_API_KEY");
 }
 
 // AGENTS.md
@@ -276,11 +349,20 @@ fn instructions_that_are_no_files_of_the_repository_are_not_read() {
     let case = Case::new();
     let outside = case.file("outside.md", b"words from outside");
     let agents = case.repo.path().join("AGENTS.md");
-    for target in ["AGENTS.md", &outside, "/etc/passwd", "../../../etc/passwd", "/dev/zero"] {
+    for target in [
+        "AGENTS.md",
+        &outside,
+        "/etc/passwd",
+        "../../../etc/passwd",
+        "/dev/zero",
+    ] {
         std::os::unix::fs::symlink(target, &agents).unwrap();
         assert_eq!(case.exec(&[]).check(0, "").stdout, "Done.\n");
         let log = case.log();
-        assert!(!log.contains("words from outside") && !log.contains("root:x:0"), "{log}");
+        assert!(
+            !log.contains("words from outside") && !log.contains("root:x:0"),
+            "{log}"
+        );
         std::fs::remove_file(&agents).unwrap();
     }
     fifo(&agents);
@@ -291,9 +373,31 @@ fn instructions_that_are_no_files_of_the_repository_are_not_read() {
 }
 
 #[test]
+fn instructions_behind_a_linked_directory_are_not_read() {
+    let look = json!({"cmd": "ls", "workdir": "link"});
+    let patch = "*** Begin Patch\n*** Add File: link/new.txt\n+x\n*** End Patch\n";
+    let case = Case::with(
+        Script::new()
+            .call("exec_command", look)
+            .exec("cat link/x")
+            .patch(patch)
+            .answer("Done."),
+    );
+    case.file("AGENTS.md", b"words from outside");
+    std::os::unix::fs::symlink(case.script.dir(), case.repo.path().join("link")).unwrap();
+    assert_eq!(case.exec(&[]).check(0, "").stdout, "Done.\n");
+    assert!(!case.log().contains("words from outside"));
+    assert!(
+        !case.script.dir().join("new.txt").exists(),
+        "a patch left the work tree"
+    );
+}
+
+#[test]
 fn instructions_of_a_megabyte_are_cut_with_a_notice() {
     let case = Case::new();
-    case.repo.write("AGENTS.md", &"0123456789abcde\n".repeat(1 << 16));
+    case.repo
+        .write("AGENTS.md", &"0123456789abcde\n".repeat(1 << 16));
     case.exec(&[]).check(0, "");
     let log = case.log();
     assert!(log.len() < 64 << 10, "{} bytes", log.len());
@@ -306,17 +410,28 @@ fn instructions_of_a_megabyte_are_cut_with_a_notice() {
 fn a_place_where_no_work_can_be_done_is_refused() {
     let case = Case::new();
     let at = |name: &str| case.script.dir().join(name);
-    case.repo.git(&["init", "-q", "--bare", at("bare").to_str().unwrap()]);
-    case.exec_in(&at("bare"), &[]).refused(2, "is a bare repository\nhint: clone it");
+    case.repo
+        .git(&["init", "-q", "--bare", at("bare").to_str().unwrap()]);
+    case.exec_in(&at("bare"), &[])
+        .refused(2, "is a bare repository\nhint: clone it");
     std::fs::create_dir(at("plain")).unwrap();
-    case.exec_in(&at("plain"), &[]).refused(2, "is not inside a git repository\nhint: ");
-    for (name, text) in [("gone", "gitdir: /nowhere/x\n"), ("garbage", "garbage\n"), ("empty", "")] {
+    case.exec_in(&at("plain"), &[])
+        .refused(2, "is not inside a git repository\nhint: ");
+    for (name, text) in [
+        ("gone", "gitdir: /nowhere/x\n"),
+        ("garbage", "garbage\n"),
+        ("empty", ""),
+    ] {
         std::fs::create_dir(at(name)).unwrap();
         std::fs::write(at(name).join(".git"), text).unwrap();
-        case.exec_in(&at(name), &[]).refused(2, ".git does not lead to a repository");
+        case.exec_in(&at(name), &[])
+            .refused(2, ".git does not lead to a repository");
     }
     std::fs::create_dir(at("deleted")).unwrap();
-    let exec = case.home.command(&at("deleted"), &["exec", "-m", &case.script.model(), "do it"]);
+    let exec = case.home.command(
+        &at("deleted"),
+        &["exec", "-m", &case.script.model(), "do it"],
+    );
     shell(&exec, r#"rmdir "$PWD"; "$@""#).refused(2, "cannot work in .: No such file or directory");
     assert_eq!(case.home.sessions().len(), 0, "nothing was begun");
 }
@@ -324,22 +439,32 @@ fn a_place_where_no_work_can_be_done_is_refused() {
 #[test]
 fn an_unusual_repository_is_worked_in() {
     let command = "echo b > b.txt && git add b.txt && git commit -qm b && git status --porcelain";
-    let case = Case::with(
-        Script::new().exec(command).reply(json!({
-            "expect": {"contains": "Process exited with code 0"},
-            "text": "Done.",
-        })),
-    );
+    let case = Case::with(Script::new().exec(command).reply(json!({
+        "expect": {"contains": "Process exited with code 0"},
+        "text": "Done.",
+    })));
     let at = |name: &str| case.script.dir().join(name);
     let source = format!("file://{}", case.repo.path().display());
     for name in ["a b", "ü 漢字", "new\nline", "quo'te\"s", "-dash"] {
         let place = at("place").join(name);
-        case.repo.git(&["clone", "-q", &source, "--", place.to_str().unwrap()]);
-        assert_eq!(case.exec_in(&place, &[]).check(0, "").stdout, "Done.\n", "{name:?}");
+        case.repo
+            .git(&["clone", "-q", &source, "--", place.to_str().unwrap()]);
+        assert_eq!(
+            case.exec_in(&place, &[]).check(0, "").stdout,
+            "Done.\n",
+            "{name:?}"
+        );
     }
     let shallow = at("shallow");
-    case.repo.git(&["commit", "-q", "--allow-empty", "-m", "second"]);
-    case.repo.git(&["clone", "-q", "--depth=1", &source, shallow.to_str().unwrap()]);
+    case.repo
+        .git(&["commit", "-q", "--allow-empty", "-m", "second"]);
+    case.repo.git(&[
+        "clone",
+        "-q",
+        "--depth=1",
+        &source,
+        shallow.to_str().unwrap(),
+    ]);
     case.exec_in(&shallow, &[]).check(0, "");
     let empty = at("empty");
     case.repo.git(&["init", "-q", empty.to_str().unwrap()]);
@@ -358,7 +483,14 @@ fn a_merge_or_rebase_in_progress_stays_as_it_is() {
         repo.write("a.txt", "main\n");
         repo.git(&["commit", "-qam", "main"]);
         let stopped = Command::new("git")
-            .args(["-c", "user.name=T", "-c", "user.email=t@localhost", begin, "other"])
+            .args([
+                "-c",
+                "user.name=T",
+                "-c",
+                "user.email=t@localhost",
+                begin,
+                "other",
+            ])
             .current_dir(repo.path())
             .output()
             .unwrap();
@@ -366,7 +498,10 @@ fn a_merge_or_rebase_in_progress_stays_as_it_is() {
         let before = repo.git(&["status"]);
         assert_eq!(case.exec(&[]).check(0, "").stdout, "Done.\n");
         assert_eq!(repo.git(&["status"]), before);
-        assert!(before.contains("in progress") || before.contains("unmerged"), "{before}");
+        assert!(
+            before.contains("in progress") || before.contains("unmerged"),
+            "{before}"
+        );
     }
 }
 
@@ -379,7 +514,11 @@ fn a_home_that_cannot_be_written_is_refused_before_any_work() {
     let script = Script::new().answer("Done.");
     repo.give_to(user);
     user.take(script.dir());
-    Command::new("chmod").arg("500").arg(home.path()).status().unwrap();
+    Command::new("chmod")
+        .arg("500")
+        .arg(home.path())
+        .status()
+        .unwrap();
     let model = script.model();
     let args = ["exec", "-m", &model, "do it"];
     bounded(home.command(repo.path(), &args)).refused(4, "Permission denied");
@@ -392,7 +531,11 @@ fn a_home_that_cannot_be_written_is_refused_before_any_work() {
     let mut command = home.command(repo.path(), &args);
     command.env_remove("RECTO_HOME").env_remove("HOME");
     bounded(command).refused(2, "neither RECTO_HOME nor HOME is set\nhint: ");
-    Command::new("chmod").arg("700").arg(home.path()).status().unwrap();
+    Command::new("chmod")
+        .arg("700")
+        .arg(home.path())
+        .status()
+        .unwrap();
 }
 
 #[test]
@@ -402,9 +545,14 @@ fn an_empty_path_is_no_trouble_and_missing_git_is_told_where_it_is_needed() {
     })));
     case.home.set("PATH", "");
     assert_eq!(case.exec(&[]).check(0, "").stdout, "Done.\n");
-    case.run(&["demo", "--script"]).check(4, "git is not installed\nhint: install it");
+    case.run(&["demo", "--script"])
+        .check(4, "git is not installed\nhint: install it");
     let doctor = case.run(&["doctor", "--offline"]).check(4, "");
-    assert!(doctor.stdout.contains("failed   git: git is not"), "{}", doctor.stdout);
+    assert!(
+        doctor.stdout.contains("failed   git: git is not"),
+        "{}",
+        doctor.stdout
+    );
 }
 
 // Models
@@ -434,13 +582,19 @@ fn a_model_that_calls_nonsense_is_told_and_goes_on() {
     let case = Case::with(script);
     assert_eq!(case.exec(&[]).check(0, "").stdout, "Done.\n");
     // Every refused call is an event that users can see.
-    let run = case.run(&["exec", "--json", "-m", &case.script.model(), "do it"]).check(0, "");
+    let run = case
+        .run(&["exec", "--json", "-m", &case.script.model(), "do it"])
+        .check(0, "");
     assert!(run.stdout.contains("\"rejected\"") && run.stdout.contains("nonsense"));
 }
 
 #[test]
 fn a_model_that_says_nothing_ends_the_turn_with_a_reason() {
-    for reply in [json!({"events": []}), json!({"text": ""}), json!({"text": " \n"})] {
+    for reply in [
+        json!({"events": []}),
+        json!({"text": ""}),
+        json!({"text": " \n"}),
+    ] {
         let case = Case::with(Script::new().reply(reply));
         let ended = case.exec(&[]).check(1, "failed: ");
         assert_eq!(ended.stdout, "");
@@ -454,7 +608,8 @@ fn a_model_that_repeats_a_failing_call_is_stopped() {
         "events": [{"call": "exec_command", "arguments": {"cmd": "false"}}], "times": 100,
     });
     let case = Case::with(Script::new().reply(reply));
-    case.exec(&[]).check(1, "repeated the same failing call of exec_command");
+    case.exec(&[])
+        .check(1, "repeated the same failing call of exec_command");
     assert!(case.log().matches("\"kind\":\"tool.finished\"").count() < 20);
 }
 
@@ -474,16 +629,26 @@ fn a_command_without_end_is_cut_and_killed_with_the_cell() {
         "expect": {"contains": "Process running with session ID"}, "text": "Done.",
     })));
     assert_eq!(case.exec(&[]).check(0, "").stdout, "Done.\n");
-    let kept = Command::new("du").arg("-sk").arg(case.home.recto()).output().unwrap();
+    let kept = Command::new("du")
+        .arg("-sk")
+        .arg(case.home.recto())
+        .output()
+        .unwrap();
     let kept: u64 = String::from_utf8_lossy(&kept.stdout)
-        .split_whitespace().next().unwrap().parse().unwrap();
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(kept < 20_000, "{kept} KiB are kept of an endless output");
 }
 
 #[test]
 fn a_reply_without_end_is_given_up() {
     let reply = json!({"events": [{"deltas": {"text": "x".repeat(4096), "count": 100_000}}]});
-    Case::with(Script::new().reply(reply)).exec(&[]).check(1, "the response is larger than");
+    Case::with(Script::new().reply(reply))
+        .exec(&[])
+        .check(1, "the response is larger than");
 }
 
 // Standard output and standard error
@@ -492,15 +657,24 @@ fn a_reply_without_end_is_given_up() {
 fn a_reader_that_goes_away_ends_nothing_badly() {
     let case = Case::with(Script::new().exec("echo b > b.txt").answer("Done."));
     for (args, script) in [
-        (vec!["exec", "--json"], r#""$@" | head -1; exit "${PIPESTATUS[0]}""#),
+        (
+            vec!["exec", "--json"],
+            r#""$@" | head -1; exit "${PIPESTATUS[0]}""#,
+        ),
         (vec!["exec"], r#""$@" >&-"#),
         (vec!["exec", "--json"], r#""$@" >&-"#),
         (vec!["exec"], r#""$@" 2>&-"#),
         (vec!["exec"], r#""$@" 2>/dev/full"#),
         (vec!["exec"], r#""$@" 2> >(exit)"#),
         (vec!["exec"], r#""$@" >&- 2>&- <&-"#),
-        (vec!["config", "schema"], r#""$@" | head -1; exit "${PIPESTATUS[0]}""#),
-        (vec!["completion", "bash"], r#""$@" | head -1; exit "${PIPESTATUS[0]}""#),
+        (
+            vec!["config", "schema"],
+            r#""$@" | head -1; exit "${PIPESTATUS[0]}""#,
+        ),
+        (
+            vec!["completion", "bash"],
+            r#""$@" | head -1; exit "${PIPESTATUS[0]}""#,
+        ),
         (vec!["--help"], r#""$@" | head -1; exit "${PIPESTATUS[0]}""#),
     ] {
         let model = case.script.model();
@@ -512,7 +686,11 @@ fn a_reader_that_goes_away_ends_nothing_badly() {
         let _ = std::fs::remove_file(case.repo.path().join("b.txt"));
         shell(&case.home.command(case.repo.path(), &args), script).check(0, "");
         if is_turn {
-            assert_eq!(case.repo.read("b.txt"), "b\n", "the turn went on to its end");
+            assert_eq!(
+                case.repo.read("b.txt"),
+                "b\n",
+                "the turn went on to its end"
+            );
             assert!(case.log().contains("turn.ended"));
         }
     }
@@ -521,7 +699,10 @@ fn a_reader_that_goes_away_ends_nothing_badly() {
 #[test]
 fn an_answer_that_cannot_be_printed_is_an_error_and_kept_in_the_log() {
     let case = Case::new();
-    let exec = case.home.command(case.repo.path(), &["exec", "-m", &case.script.model(), "do it"]);
+    let exec = case.home.command(
+        case.repo.path(),
+        &["exec", "-m", &case.script.model(), "do it"],
+    );
     shell(&exec, r#""$@" > /dev/full"#).check(4, "error: No space left on device");
     assert!(case.log().contains("\"answer\":\"Done.\""));
 }
@@ -542,43 +723,85 @@ fn a_command_line_that_means_nothing_is_refused_with_usage() {
         let ended = case.run(&args).check(2, message);
         assert_eq!(ended.stdout, "", "{args:?}");
     }
-    case.run(&["sessions", "show", "nobody"]).refused(2, "there is no session \"nobody\"");
-    case.run(&["exec", "resume", "--last", "x"]).refused(2, "there is no session");
-    case.run(&["script", "check", "/nowhere"]).refused(2, "cannot read the script");
+    case.run(&["sessions", "show", "nobody"])
+        .refused(2, "there is no session \"nobody\"");
+    case.run(&["exec", "resume", "--last", "x"])
+        .refused(2, "there is no session");
+    case.run(&["script", "check", "/nowhere"])
+        .refused(2, "cannot read the script");
 }
 
 #[test]
 fn every_command_explains_itself() {
     let case = Case::new();
     for command in [
-        "", "exec", "exec resume", "exec fork", "ask", "ask resume", "demo", "sessions",
-        "sessions list", "sessions show", "sessions export", "sessions rm", "cell", "apply-patch",
-        "config", "config show", "config schema", "doctor", "script", "script serve",
-        "script check", "completion",
+        "",
+        "exec",
+        "exec resume",
+        "exec fork",
+        "ask",
+        "ask resume",
+        "demo",
+        "sessions",
+        "sessions list",
+        "sessions show",
+        "sessions export",
+        "sessions rm",
+        "cell",
+        "apply-patch",
+        "config",
+        "config show",
+        "config schema",
+        "doctor",
+        "script",
+        "script serve",
+        "script check",
+        "completion",
     ] {
         let mut args: Vec<&str> = command.split_whitespace().collect();
         args.push("--help");
         let ended = case.run(&args).check(0, "");
         assert_eq!(ended.stderr, "");
-        assert!(ended.stdout.contains(&format!("Usage: {}", format!("recto {command}").trim())));
+        assert!(
+            ended
+                .stdout
+                .contains(&format!("Usage: {}", format!("recto {command}").trim()))
+        );
     }
     let version = case.run(&["--version"]).check(0, "").stdout;
-    assert!(version.starts_with("recto ") && version.lines().count() == 1, "{version}");
+    assert!(
+        version.starts_with("recto ") && version.lines().count() == 1,
+        "{version}"
+    );
 }
 
 #[test]
 fn completion_scripts_can_be_read_by_their_shells() {
     let case = Case::new();
-    for (name, check) in [("bash", "bash -n"), ("zsh", "zsh -n"), ("fish", "fish --no-execute")] {
+    for (name, check) in [
+        ("bash", "bash -n"),
+        ("zsh", "zsh -n"),
+        ("fish", "fish --no-execute"),
+    ] {
         let text = case.run(&["completion", name]).check(0, "").stdout;
-        assert!(text.contains("recto") && text.contains("apply-patch"), "{name}");
+        assert!(
+            text.contains("recto") && text.contains("apply-patch"),
+            "{name}"
+        );
         let file = case.file(name, text.as_bytes());
         let program = check.split(' ').next().unwrap();
         if Command::new(program).arg("--version").output().is_err() {
             println!("{program} is not installed: its completion script was not parsed");
             continue;
         }
-        let parsed = Command::new("sh").args(["-c", &format!("{check} {file}")]).output().unwrap();
-        assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
+        let parsed = Command::new("sh")
+            .args(["-c", &format!("{check} {file}")])
+            .output()
+            .unwrap();
+        assert!(
+            parsed.status.success(),
+            "{}",
+            String::from_utf8_lossy(&parsed.stderr)
+        );
     }
 }

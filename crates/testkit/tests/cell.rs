@@ -12,9 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use recto_testkit::{
-    Home, Repository, Run, Script, User, eventually, mounts_with, processes_with,
-};
+use recto_testkit::{Home, Repository, Run, Script, User, eventually, mounts_with, processes_with};
 use serde_json::json;
 
 const KEY: &str = "sk-bait-7f3c";
@@ -45,7 +43,9 @@ fn places() -> impl Iterator<Item = Place> {
         for name in SECRETS {
             home.write(name, &format!("{SECRET} = \"{SECRET}\"\n"));
         }
-        home.set("OPENAI_API_KEY", KEY).set("GITHUB_TOKEN", SECRET).set("SSH_AUTH_SOCK", SECRET);
+        home.set("OPENAI_API_KEY", KEY)
+            .set("GITHUB_TOKEN", SECRET)
+            .set("SSH_AUTH_SOCK", SECRET);
         let repo = Repository::new(&[("a.txt", "a\n")]);
         repo.give_to(user);
         Place { home, repo, user }
@@ -54,12 +54,21 @@ fn places() -> impl Iterator<Item = Place> {
 
 impl Place {
     fn cell(&self, script: &str) -> Run {
-        self.home.run(self.repo.path(), &["cell", "--", "bash", "-c", script])
+        self.home
+            .run(self.repo.path(), &["cell", "--", "bash", "-c", script])
     }
 
     /// The same command without a cell.
     fn outside(&self, script: &str) -> Run {
-        let args = ["cell", "-s", "danger-full-access", "--", "bash", "-c", script];
+        let args = [
+            "cell",
+            "-s",
+            "danger-full-access",
+            "--",
+            "bash",
+            "-c",
+            script,
+        ];
         self.home.run(self.repo.path(), &args)
     }
 }
@@ -75,7 +84,10 @@ fn the_key_and_secrets_cannot_be_read() {
              cat /proc/[0-9]*/root{home}/.ssh/id_ed25519 /proc/[0-9]*/cwd/../.ssh/* 2>&1; true"
         );
         let outside = place.outside(&read).expect(0).stdout;
-        assert!(outside.contains(SECRET) && outside.contains(KEY), "the test looks for nothing");
+        assert!(
+            outside.contains(SECRET) && outside.contains(KEY),
+            "the test looks for nothing"
+        );
         let inside = place.cell(&read).expect(0).stdout;
         assert!(!inside.contains(SECRET), "{:?}: {inside}", place.user);
         assert!(!inside.contains(KEY), "{:?}: {inside}", place.user);
@@ -90,7 +102,10 @@ fn the_programs_own_directory_cannot_be_read_even_inside_the_work_tree() {
         repo.write("own/keys.toml", SECRET);
         repo.give_to(user);
         home.set("RECTO_HOME", &repo.path().join("own").display().to_string());
-        let run = home.run(repo.path(), &["cell", "--", "sh", "-c", "cat own/keys.toml; ls -la own"]);
+        let run = home.run(
+            repo.path(),
+            &["cell", "--", "sh", "-c", "cat own/keys.toml; ls -la own"],
+        );
         assert!(!run.stdout.contains(SECRET), "{user:?}: {run:?}");
         assert_eq!(repo.read("own/keys.toml"), SECRET);
     }
@@ -130,32 +145,72 @@ fn nothing_outside_the_work_tree_can_be_written() {
              echo '[core] fsmonitor = canary' >> .git/config; \
              touch kept.txt /tmp/scratch; ls /tmp/scratch kept.txt"
         );
-        let hooks = || std::fs::read_dir(place.repo.path().join(".git/hooks")).unwrap().count();
+        let hooks = || {
+            std::fs::read_dir(place.repo.path().join(".git/hooks"))
+                .unwrap()
+                .count()
+        };
         let (config, hooks_before) = (place.repo.read(".git/config"), hooks());
         let run = place.cell(&script).expect(0);
         assert_eq!(run.stdout, "/tmp/scratch\nkept.txt\n");
         let found = Command::new("find")
-            .args([&beside, &home.to_string(), "/etc", "/usr/local", "/opt", "/root", "/var", "/home"])
+            .args([
+                &beside,
+                &home.to_string(),
+                "/etc",
+                "/usr/local",
+                "/opt",
+                "/root",
+                "/var",
+                "/home",
+            ])
             .args(["-xdev", "-name", "canary-*"])
             .output()
             .unwrap();
-        assert_eq!(String::from_utf8_lossy(&found.stdout), "", "{:?}", place.user);
+        assert_eq!(
+            String::from_utf8_lossy(&found.stdout),
+            "",
+            "{:?}",
+            place.user
+        );
         assert!(!Path::new("/tmp/scratch").exists());
         assert!(place.repo.path().join("kept.txt").exists());
-        assert_eq!((place.repo.read(".git/config"), hooks()), (config, hooks_before));
+        assert_eq!(
+            (place.repo.read(".git/config"), hooks()),
+            (config, hooks_before)
+        );
         for own in [".recto", ".agents"] {
-            assert!(!place.repo.path().join(own).exists(), "{own} is left behind");
+            assert!(
+                !place.repo.path().join(own).exists(),
+                "{own} is left behind"
+            );
         }
         use std::os::unix::fs::MetadataExt as _;
-        let owner = |name: &str| std::fs::metadata(place.repo.path().join(name)).unwrap().uid();
-        assert_eq!(owner("kept.txt"), owner("a.txt"), "what is written belongs to the user");
+        let owner = |name: &str| {
+            std::fs::metadata(place.repo.path().join(name))
+                .unwrap()
+                .uid()
+        };
+        assert_eq!(
+            owner("kept.txt"),
+            owner("a.txt"),
+            "what is written belongs to the user"
+        );
     }
 }
 
 #[test]
 fn a_read_only_cell_writes_nothing_at_all() {
     for place in places() {
-        let args = ["cell", "-s", "read-only", "--", "sh", "-c", "touch new; rm a.txt; touch .git/new"];
+        let args = [
+            "cell",
+            "-s",
+            "read-only",
+            "--",
+            "sh",
+            "-c",
+            "touch new; rm a.txt; touch .git/new",
+        ];
         place.home.run(place.repo.path(), &args).expect(1);
         assert_eq!(place.repo.git(&["status", "--porcelain"]), "");
         assert!(!place.repo.path().join(".git/new").exists());
@@ -174,9 +229,17 @@ fn there_is_no_network() {
              tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '"
         );
         let outside = place.outside(&script).stdout;
-        assert!(outside.starts_with("reached\n"), "the test tries nothing: {outside}");
+        assert!(
+            outside.starts_with("reached\n"),
+            "the test tries nothing: {outside}"
+        );
         assert!(listener.accept().is_ok());
-        assert_eq!(place.cell(&script).expect(0).stdout, "lo\n", "{:?}", place.user);
+        assert_eq!(
+            place.cell(&script).expect(0).stdout,
+            "lo\n",
+            "{:?}",
+            place.user
+        );
         assert!(listener.accept().is_err(), "something came through");
     }
 }
@@ -193,9 +256,14 @@ fn nothing_inside_is_root_or_can_become_it() {
         assert_ne!(lines.next(), Some("0"));
         assert_eq!(
             lines.collect::<Vec<_>>(),
-            ["CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000",
-             "NoNewPrivs:\t1"],
-            "{:?}", place.user
+            [
+                "CapPrm:\t0000000000000000",
+                "CapEff:\t0000000000000000",
+                "CapBnd:\t0000000000000000",
+                "NoNewPrivs:\t1"
+            ],
+            "{:?}",
+            place.user
         );
     }
 }
@@ -219,18 +287,37 @@ fn the_key_appears_nowhere_in_a_session() {
             args.extend(["-m", &model, "do it"]);
             let run = place.home.run(place.repo.path(), &args).expect(0);
             for bait in [KEY, SECRET] {
-                assert!(!run.stdout.contains(bait) && !run.stderr.contains(bait), "{run:?}");
+                assert!(
+                    !run.stdout.contains(bait) && !run.stderr.contains(bait),
+                    "{run:?}"
+                );
             }
         }
-        assert!(!place.repo.path().parent().unwrap().join("beside.txt").exists());
+        assert!(
+            !place
+                .repo
+                .path()
+                .parent()
+                .unwrap()
+                .join("beside.txt")
+                .exists()
+        );
         assert_eq!(place.home.sessions().len(), 3, "two, and the bait");
         for bait in [KEY, SECRET] {
             let found = Command::new("grep")
                 .args(["-rlF", "--exclude-dir=other", bait])
-                .args([place.home.recto().join("sessions"), place.repo.path().to_owned()])
+                .args([
+                    place.home.recto().join("sessions"),
+                    place.repo.path().to_owned(),
+                ])
                 .output()
                 .unwrap();
-            assert_eq!(String::from_utf8_lossy(&found.stdout), "", "{:?}", place.user);
+            assert_eq!(
+                String::from_utf8_lossy(&found.stdout),
+                "",
+                "{:?}",
+                place.user
+            );
         }
     }
 }
@@ -251,27 +338,97 @@ fn killing_the_harness_leaves_no_process_mount_or_file() {
         let repo = place.repo.path().display().to_string();
         let marks = [repo.as_str(), scratch.path().to_str().unwrap()];
         let model = script.model();
-        let mut command = place.home.command(place.repo.path(), &["exec", "-m", &model, "do it"]);
+        let mut command = place
+            .home
+            .command(place.repo.path(), &["exec", "-m", &model, "do it"]);
         command.env("TMPDIR", scratch.path());
         let mut child = command.spawn().unwrap();
         let begun = place.repo.path().join("begun");
-        assert!(eventually(|| begun.exists() && !sleepers(&mark).is_empty()), "in vain: the command runs");
+        assert!(
+            eventually(|| begun.exists() && !sleepers(&mark).is_empty()),
+            "in vain: the command runs"
+        );
         // `setpriv` becomes the program, so this is the harness in both cases.
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(eventually(|| sleepers(&mark).is_empty()), "in vain: its processes are gone");
+        assert!(
+            eventually(|| sleepers(&mark).is_empty()),
+            "in vain: its processes are gone"
+        );
         let stubs = [".recto", ".agents"].map(|name| place.repo.path().join(name));
-        assert!(eventually(|| stubs.iter().all(|stub| !stub.exists())), "in vain: its stubs are gone");
-        assert_eq!(processes_with(&marks), []);
+        assert!(
+            eventually(|| stubs.iter().all(|stub| !stub.exists())),
+            "in vain: its stubs are gone"
+        );
+        assert!(
+            eventually(|| processes_with(&marks).is_empty()),
+            "{:?}",
+            processes_with(&marks)
+        );
         assert_eq!(mounts_with(&marks), Vec::<String>::new());
         assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
         assert_eq!(place.repo.git(&["status", "--porcelain"]), "?? begun");
 
         // Nothing is lost: the log goes on where it was, and says that the result is.
-        let script = script.reply(json!({"expect": {"contains": "stopped before the result"}, "text": "Done."}));
+        let script = script
+            .reply(json!({"expect": {"contains": "stopped before the result"}, "text": "Done."}));
         let resume = ["exec", "resume", "--last"];
-        assert_eq!(place.home.run(place.repo.path(), &resume).expect(0).stdout, "Done.\n");
+        assert_eq!(
+            place.home.run(place.repo.path(), &resume).expect(0).stdout,
+            "Done.\n"
+        );
         drop(script);
+    }
+}
+
+/// The cell is made within the first few milliseconds: the harness is killed before, while and after.
+#[test]
+fn killing_the_harness_at_any_moment_leaves_nothing() {
+    for place in places() {
+        let script = Script::new().exec("sleep 1000 & sleep 1000");
+        place.user.take(script.dir());
+        let repo = place.repo.path().display().to_string();
+        let home = place.home.path().display().to_string();
+        let marks = [repo.as_str(), home.as_str()];
+        let model = script.model();
+        let args = ["exec", "-m", &model, "do it"];
+        for moment in 0..24 {
+            let mut child = place
+                .home
+                .command(place.repo.path(), &args)
+                .spawn()
+                .unwrap();
+            std::thread::sleep(Duration::from_millis(moment * 3));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(
+                eventually(|| processes_with(&marks).is_empty()),
+                "{moment}: {:?}",
+                processes_with(&marks)
+            );
+            assert_eq!(mounts_with(&marks), Vec::<String>::new(), "{moment}");
+            let stubs = [".recto", ".agents"].map(|name| place.repo.path().join(name));
+            assert!(
+                eventually(|| stubs.iter().all(|stub| !stub.exists())),
+                "{moment}: stubs"
+            );
+            assert_eq!(
+                place.repo.git(&["status", "--porcelain", "--ignored"]),
+                "",
+                "{moment}"
+            );
+        }
+        // Whatever was begun can be read, and new work begins as if nothing had been.
+        place
+            .home
+            .run(place.repo.path(), &["sessions", "list", "--all", "--json"])
+            .expect(0);
+        let script = Script::new().exec("echo b > b.txt").answer("Done.");
+        place.user.take(script.dir());
+        let run = place
+            .home
+            .run(place.repo.path(), &["exec", "-m", &script.model(), "do it"]);
+        assert_eq!(run.expect(0).stdout, "Done.\n");
     }
 }
 
@@ -284,13 +441,27 @@ fn a_signal_stops_the_session_and_its_commands_at_once() {
             place.user.take(script.dir());
             let model = script.model();
             let args = ["exec", "--json", "-m", &model, "do it"];
-            let mut child = place.home.command(place.repo.path(), &args).spawn().unwrap();
-            assert!(eventually(|| !sleepers(&mark).is_empty()), "in vain: the command runs");
+            let mut child = place
+                .home
+                .command(place.repo.path(), &args)
+                .spawn()
+                .unwrap();
+            assert!(
+                eventually(|| !sleepers(&mark).is_empty()),
+                "in vain: the command runs"
+            );
             let began = Instant::now();
             let id = child.id().to_string();
-            Command::new("kill").args(["-s", signal, &id]).status().unwrap();
+            Command::new("kill")
+                .args(["-s", signal, &id])
+                .status()
+                .unwrap();
             assert_eq!(finish(&mut child).code(), Some(code), "{:?}", place.user);
-            assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{:?}",
+                began.elapsed()
+            );
             assert_eq!(sleepers(&mark), Vec::<String>::new());
         }
     }

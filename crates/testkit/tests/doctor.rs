@@ -6,12 +6,17 @@ use recto_testkit::{Home, Repository, User};
 use serde_json::Value;
 
 fn findings(home: &Home, repo: &Repository, code: i32) -> Vec<Value> {
-    let run = home.run(repo.path(), &["doctor", "--json", "--offline"]).expect(code);
+    let run = home
+        .run(repo.path(), &["doctor", "--json", "--offline"])
+        .expect(code);
     serde_json::from_str(&run.stdout).unwrap()
 }
 
 fn finding<'a>(findings: &'a [Value], name: &str) -> &'a Value {
-    findings.iter().find(|finding| finding["name"] == name).unwrap_or_else(|| panic!("no {name}"))
+    findings
+        .iter()
+        .find(|finding| finding["name"] == name)
+        .unwrap_or_else(|| panic!("no {name}"))
 }
 
 #[test]
@@ -21,16 +26,26 @@ fn a_machine_that_works_is_called_so_as_root_and_as_an_ordinary_user() {
         repo.give_to(user);
         let found = findings(&home, &repo, 0);
         for name in ["cell", "git", "home", "configuration"] {
-            assert_eq!(finding(&found, name)["status"], "ok", "{user:?}: {found:#?}");
+            assert_eq!(
+                finding(&found, name)["status"],
+                "ok",
+                "{user:?}: {found:#?}"
+            );
         }
         let key = finding(&found, "model key");
         assert_eq!(key["status"], "warning");
         assert!(key["remedy"].as_str().unwrap().contains("OPENAI_API_KEY"));
 
-        let text = home.run(repo.path(), &["doctor", "--offline"]).expect(0).stdout;
+        let text = home
+            .run(repo.path(), &["doctor", "--offline"])
+            .expect(0)
+            .stdout;
         for finding in &found {
-            let line = format!("{:<8} {}: ", finding["status"].as_str().unwrap(),
-                finding["name"].as_str().unwrap());
+            let line = format!(
+                "{:<8} {}: ",
+                finding["status"].as_str().unwrap(),
+                finding["name"].as_str().unwrap()
+            );
             assert!(text.contains(&line), "{line:?} is not in {text}");
         }
     }
@@ -40,11 +55,17 @@ fn a_machine_that_works_is_called_so_as_root_and_as_an_ordinary_user() {
 fn a_key_that_is_set_is_found_and_never_shown() {
     let (mut home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
     home.set("OPENAI_API_KEY", "sk-bait");
-    for args in [&["doctor", "--offline"][..], &["doctor", "--json", "--offline"]] {
+    for args in [
+        &["doctor", "--offline"][..],
+        &["doctor", "--json", "--offline"],
+    ] {
         let run = home.run(repo.path(), args).expect(0);
         assert!(!run.stdout.contains("sk-bait") && !run.stderr.contains("sk-bait"));
     }
-    assert_eq!(finding(&findings(&home, &repo, 0), "model key")["status"], "ok");
+    assert_eq!(
+        finding(&findings(&home, &repo, 0), "model key")["status"],
+        "ok"
+    );
 }
 
 #[test]
@@ -54,7 +75,12 @@ fn a_broken_configuration_is_a_finding_and_not_the_end() {
     let found = findings(&home, &repo, 4);
     let configuration = finding(&found, "configuration");
     assert_eq!(configuration["status"], "failed");
-    assert!(configuration["detail"].as_str().unwrap().contains("unknown key `modle`"));
+    assert!(
+        configuration["detail"]
+            .as_str()
+            .unwrap()
+            .contains("unknown key `modle`")
+    );
     assert_eq!(finding(&found, "cell")["status"], "ok");
 }
 
@@ -67,7 +93,10 @@ fn every_value_is_shown_with_where_it_comes_from() {
     let run = home.run(repo.path(), &args).expect(0);
     let line = |key: &str| {
         let mut lines = run.stdout.lines();
-        lines.find(|line| line.starts_with(&format!("{key} = "))).unwrap_or_default().to_owned()
+        lines
+            .find(|line| line.starts_with(&format!("{key} = ")))
+            .unwrap_or_default()
+            .to_owned()
     };
     for (key, value, origin) in [
         ("model", "\"from-file\"", "config.toml:1"),
@@ -77,9 +106,19 @@ fn every_value_is_shown_with_where_it_comes_from() {
         ("provider", "\"openai\"", "default"),
     ] {
         let line = line(key);
-        assert!(line.contains(value) && line.contains(origin), "{key}: {}", run.stdout);
+        assert!(
+            line.contains(value) && line.contains(origin),
+            "{key}: {}",
+            run.stdout
+        );
     }
     assert!(!run.stdout.contains("sk-bait"), "{}", run.stdout);
-    let json = home.run(repo.path(), &["config", "show", "--json"]).expect(0).stdout;
-    assert!(serde_json::from_str::<Value>(&json).is_ok() && !json.contains("sk-bait"), "{json}");
+    let json = home
+        .run(repo.path(), &["config", "show", "--json"])
+        .expect(0)
+        .stdout;
+    assert!(
+        serde_json::from_str::<Value>(&json).is_ok() && !json.contains("sk-bait"),
+        "{json}"
+    );
 }

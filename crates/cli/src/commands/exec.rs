@@ -18,7 +18,7 @@ use crate::args::{AskArgs, ExecArgs, ExecCommand, RunArgs};
 use crate::compose::files::TreeFiles;
 use crate::compose::home::Home;
 use crate::compose::settle::Settled;
-use crate::compose::{cell, model, prompt};
+use crate::compose::{cell, git, model, prompt};
 use crate::exit::{BUDGET, DONE, FAILED, Failure, UNAVAILABLE};
 use opening::Opened;
 pub use outputs::Surface;
@@ -131,7 +131,11 @@ pub async fn run_turn(
     for notice in &opened.settled.notices {
         surface.with(|surface| surface.notice(notice));
     }
-    let files: Arc<dyn Files> = Arc::new(TreeFiles::new(opened.place.root(), home.journals()));
+    let tree = TreeFiles::new(opened.place.root(), home.journals());
+    if let Some(notice) = tree.recover()? {
+        surface.with(|surface| surface.notice(&notice));
+    }
+    let files: Arc<dyn Files> = Arc::new(tree);
     let (mut driver, guard, session) = assemble(&home, &request, &opened, &files, surface).await?;
     let ages = surface.with(|surface| surface.ages());
     let outcome = drive(&mut driver, &request, &opened, schema).await;
@@ -144,6 +148,15 @@ pub async fn run_turn(
     };
     driver.close().await;
     let outcome = outcome.map_err(driver_failure)?;
+    if !request.run.json
+        && opened.mode == Mode::Code
+        && let Some(repository) = &opened.place.repository
+    {
+        // Only told: what can't be looked at is left out.
+        if let Ok(work) = git::work_since(&home, repository, opened.head.as_deref()).await {
+            surface.with(|surface| surface.work(&work));
+        }
+    }
     surface.with(|surface| report::Output::close(surface, report.as_ref()));
     Ok((Ran { outcome, report, session }, last_message))
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use recto_patch::{FileOp, Patch, ReadFailure};
 use recto_protocol::ports::files::{Files, PatchApplied, PatchRefused};
 use recto_protocol::tool::{ChangeKind, FileChange};
-use recto_workspace::apply::{ApplyIoError, Committer, WorkTree, recover};
+use recto_workspace::apply::{ApplyIoError, Committer, Recovered, WorkTree, recover};
+
+use crate::exit::Failure;
 
 /// The files below one root, changed through journals in another directory.
 pub struct TreeFiles {
@@ -19,6 +21,33 @@ impl TreeFiles {
     /// Files below `root`, with journals in `journals`, which lies outside of it.
     pub fn new(root: &Path, journals: PathBuf) -> Self {
         Self { root: root.to_owned(), journals }
+    }
+
+    /// Finishes or undoes what a killed process left of a patch. Says what it did.
+    ///
+    /// # Errors
+    /// When the work tree can't be brought into order.
+    pub fn recover(&self) -> Result<Option<String>, Failure> {
+        let recovered = recover(&self.root, &self.journals).map_err(|error| {
+            Failure::unavailable(anyhow::anyhow!(describe(&error)))
+                .hint("a patch of an earlier run is half applied; `git status` shows what differs")
+        })?;
+        let said = match recovered {
+            Recovered::Nothing => return Ok(None),
+            Recovered::Undone => "a patch that an earlier run had only begun was undone".to_owned(),
+            Recovered::Finished { skipped } if skipped.is_empty() => {
+                "a patch that an earlier run had half applied was finished".to_owned()
+            }
+            Recovered::Finished { skipped } => format!(
+                "a patch that an earlier run had half applied was finished, but for {}, which was \
+                 changed meanwhile",
+                skipped.join(", ")
+            ),
+            Recovered::SetAside => {
+                "the journal of an earlier patch can't be read and was set aside".to_owned()
+            }
+        };
+        Ok(Some(said))
     }
 
     fn apply(&self, patch: &Patch, changes: &[FileChange]) -> Result<PatchApplied, PatchRefused> {
@@ -57,7 +86,7 @@ impl Files for TreeFiles {
             ReadFailure::Missing => io::ErrorKind::NotFound.into(),
             ReadFailure::NotAFile => io::ErrorKind::IsADirectory.into(),
             ReadFailure::Refused(_) => io::ErrorKind::PermissionDenied.into(),
-            other => io::Error::other(other.to_string()),
+            ReadFailure::Other(reason) => io::Error::other(reason),
         })
     }
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 /// Why a plan could not be put on disk, or a journal not be worked off.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ApplyIoError {
     /// The root is no directory we can open.
     #[error("cannot open the work tree {root}")]

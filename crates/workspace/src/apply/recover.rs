@@ -12,7 +12,6 @@ use super::tree::WorkTree;
 
 /// What a recovery found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Recovered {
     /// Nothing was left unfinished.
     Nothing,

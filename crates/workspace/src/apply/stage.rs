@@ -17,7 +17,6 @@ use super::tree::WorkTree;
 
 /// What was put on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub struct Applied {
     /// Files with a new text, relative to the root.
     pub written: Vec<String>,

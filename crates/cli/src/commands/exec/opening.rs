@@ -32,6 +32,8 @@ pub struct Opened {
     /// The user's message; none to go on with an unfinished turn.
     pub(super) message: Option<Item>,
     pub(super) mode: Mode,
+    /// The commit that is checked out before the turn.
+    pub(super) head: Option<String>,
 }
 
 /// Where the session's log comes from.
@@ -114,7 +116,8 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
         Some(text) => Some(prompt::message(&text, &images(&request.run.image))?),
         None => None,
     };
-    Ok(Opened { place, settled, source, message, mode })
+    let head = place.head();
+    Ok(Opened { place, settled, source, message, mode, head })
 }
 
 /// The images' files. Several may be given at once with commas between them, unless that is the
@@ -307,7 +310,7 @@ fn opening(home: &Home, opened: &Opened, id: SessionId) -> Opening {
         web_search: settled.web_search,
         checks: settled.checks.clone(),
         budget: settled.budget.clone(),
-        base_commit: opened.place.head(),
+        base_commit: opened.head.clone(),
         date: jiff::Zoned::now().strftime("%Y-%m-%d").to_string(),
         user_instructions: user_instructions(home),
         instruction_names: settled.instruction_names.clone(),

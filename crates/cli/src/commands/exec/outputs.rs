@@ -9,11 +9,12 @@ use recto_runtime::{LiveEvent, Sink};
 use super::super::report::{Ages, Output, verdict_word};
 use super::opening::Opened;
 use crate::args::RunArgs;
+use crate::compose::git::Work;
 use crate::compose::place::text;
 use crate::exit::Failure;
 use crate::output::human::Human;
 use crate::output::jsonl::Jsonl;
-use crate::output::safe::safe;
+use crate::output::safe::{safe, safe_line};
 
 /// The surface of one turn.
 pub struct Surface {
@@ -74,6 +75,22 @@ impl Surface {
         match &mut self.face {
             Face::Jsonl(jsonl) => jsonl.warning("config", notice),
             Face::Human(human) => human.banner(&format!("warning: {}", safe(notice))),
+        }
+    }
+
+    /// Tells people what was committed.
+    pub fn work(&mut self, work: &Work) {
+        const SHOWN: usize = 5;
+        let Face::Human(human) = &mut self.face else { return };
+        for commit in work.commits.iter().take(SHOWN) {
+            let id = &commit.id.as_str()[..10];
+            human.banner(&format!("commit {id} {}", safe_line(&commit.subject, 100)));
+        }
+        if work.commits.len() > SHOWN {
+            human.banner(&format!("… and {} commits more", work.commits.len() - SHOWN));
+        }
+        if !work.clean {
+            human.banner("warning: not everything in the work tree is committed");
         }
     }
 
