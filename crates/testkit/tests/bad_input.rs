@@ -328,6 +328,11 @@ fn a_value_of_the_command_line_that_cannot_be_used_is_refused() {
             ["--add-dir", "/nowhere"],
             "cannot add the directory /nowhere",
         ),
+        (
+            ["-o", "/nowhere/answer.md"],
+            "cannot write /nowhere/answer.md: its directory does not",
+        ),
+        (["-o", "/tmp"], "cannot write /tmp: it is a directory"),
         (["-C", "/nowhere"], "cannot work in /nowhere"),
         (["-m", "script:/nowhere"], "cannot read the script /nowhere"),
     ] {
@@ -705,6 +710,10 @@ fn an_answer_that_cannot_be_printed_is_an_error_and_kept_in_the_log() {
     );
     shell(&exec, r#""$@" > /dev/full"#).check(4, "error: No space left on device");
     assert!(case.log().contains("\"answer\":\"Done.\""));
+    let ended = case
+        .exec(&["-o", "/dev/full"])
+        .check(4, "error: cannot write /dev/full: No space");
+    assert_eq!(ended.stdout, "Done.\n");
 }
 
 // The command line itself

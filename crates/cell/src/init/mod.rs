@@ -12,6 +12,7 @@ mod isolate;
 mod link;
 mod mounts;
 mod namespaces;
+mod pages;
 mod privileges;
 mod serve;
 mod sweep;

@@ -36,6 +36,7 @@ pub(super) fn run(link: Link, setup: Setup) -> ExitCode {
         reaped: 0,
         direct,
     };
+    super::pages::give_back_text();
     while init.turn(&children) {}
     if direct {
         init.kill();

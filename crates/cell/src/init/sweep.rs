@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
-use super::privileges;
+use super::{pages, privileges};
 use crate::stub;
 use crate::wire::SweepOrder;
 
@@ -30,6 +30,7 @@ pub(super) fn run() -> ExitCode {
     if privileges::close_inherited().is_err() {
         return ExitCode::FAILURE;
     }
+    pages::give_back_text();
     let input = std::io::stdin();
     let mut watched: BTreeMap<u64, (Vec<PathBuf>, Option<OwnedFd>)> = BTreeMap::new();
     while let Some((order, alive)) = receive(input.as_fd()) {

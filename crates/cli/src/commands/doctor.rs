@@ -56,7 +56,7 @@ pub fn run(args: &DoctorArgs) -> Result<u8, Failure> {
                 recto_cell::Status::Bad => Status::Failed,
             },
             detail: finding.detail,
-            remedy: None,
+            remedy: finding.remedy,
         })
         .collect();
     findings.push(git(&home));

@@ -98,13 +98,13 @@ fn read_rest_of_input() {
 /// Prints the answer where it belongs and chooses the exit code.
 fn finish(ran: &Ran, json: bool, last_message: Option<&std::path::Path>) -> Result<u8, Failure> {
     if let Outcome::Completed { answer } = &ran.outcome {
+        // Both are tried, so that an answer is lost only where it can't be written.
+        let printed = if json { Ok(()) } else { outputs::print_answer(answer) };
         if let Some(path) = last_message {
             std::fs::write(path, answer)
                 .map_err(|error| anyhow!(error).context(format!("cannot write {}", path.display())))?;
         }
-        if !json {
-            outputs::print_answer(answer)?;
-        }
+        printed?;
     }
     Ok(exit_code(&ran.outcome))
 }
@@ -127,6 +127,7 @@ pub async fn run_turn(
     let home = Home::find()?;
     let schema = request.run.output_schema.as_deref().map(prompt::schema).transpose()?;
     let last_message = request.run.output_last_message.clone();
+    last_message.as_deref().map(prompt::check_output).transpose()?;
     let opened = opening::open(&home, &request)?;
     for notice in &opened.settled.notices {
         surface.with(|surface| surface.notice(notice));

@@ -28,6 +28,10 @@ impl TreeFiles {
     /// # Errors
     /// When the work tree can't be brought into order.
     pub fn recover(&self) -> Result<Option<String>, Failure> {
+        // Without the directory there was no patch; whatever is wrong with it is told when it is made.
+        if !self.journals.is_dir() {
+            return Ok(None);
+        }
         let recovered = recover(&self.root, &self.journals).map_err(|error| {
             Failure::unavailable(anyhow::anyhow!(describe(&error)))
                 .hint("a patch of an earlier run is half applied; `git status` shows what differs")

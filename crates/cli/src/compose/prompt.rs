@@ -131,6 +131,22 @@ pub fn schema(path: &Path) -> Result<recto_runtime::schema::Schema, Failure> {
         .map_err(Failure::usage)
 }
 
+/// Refuses a file that the answer can't be written to, before there is an answer to lose.
+///
+/// # Errors
+/// When it is a directory, or its directory is missing.
+pub fn check_output(path: &Path) -> Result<(), Failure> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let problem = if path.is_dir() {
+        "it is a directory"
+    } else if parent.is_some_and(|parent| !parent.is_dir()) {
+        "its directory does not exist"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(anyhow!("cannot write {}: {problem}", path.display())))
+}
+
 fn read_capped(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, Failure> {
     let read = || -> anyhow::Result<Vec<u8>> {
         let file = open_regular(path)?;
