@@ -1,3 +1,5 @@
+//! Tests of providers and profiles.
+
 use super::*;
 use recto_protocol::profile::PatchTool;
 

@@ -1,3 +1,5 @@
+//! Tests of the client against real sockets.
+
 use super::*;
 use crate::testing::{STREAM, Step, answering, ask, client, fail, provider, raw};
 

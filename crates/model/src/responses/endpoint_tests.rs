@@ -1,3 +1,5 @@
+//! Tests of how a provider becomes an endpoint.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of how failures are told.
+
 use std::fmt::Write as _;
 
 use super::*;

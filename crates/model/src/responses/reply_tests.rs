@@ -1,3 +1,5 @@
+//! Tests of streams, split at every byte.
+
 use std::fmt::Write as _;
 
 use super::*;

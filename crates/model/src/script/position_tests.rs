@@ -1,3 +1,5 @@
+//! Tests of where a script goes on.
+
 use super::*;
 
 /// Asks `script` with this input and gives the name of the reply.
