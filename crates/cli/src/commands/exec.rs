@@ -10,7 +10,8 @@ use anyhow::anyhow;
 use recto_protocol::ports::files::Files;
 use recto_protocol::record::{Body, InterruptRequested, Outcome};
 use recto_protocol::settings::Mode;
-use recto_runtime::{Driver, DriverError, Limits, Parts, TurnInput};
+use recto_protocol::Record;
+use recto_runtime::{Driver, DriverError, Limits, LiveEvent, Parts, Sink as _, TurnInput};
 
 use super::report::{self, Shared};
 use super::signals;
@@ -207,6 +208,13 @@ async fn assemble(
     // Before the session is shown: whoever sees it may stop it from then on.
     let guard = signals::forward(driver.handle())?;
     surface.with(|surface| surface.begin(opened, &stored.id, &earlier));
+    if opened.before().is_none() {
+        // A new session's first records are written before anybody watches.
+        let is_warning = |record: &&Record| matches!(record.body, Body::Warning(_));
+        for record in earlier.iter().filter(is_warning) {
+            surface.with(|surface| surface.event(LiveEvent::Record(record)));
+        }
+    }
     driver.record(stored.changes).map_err(driver_failure)?;
     Ok((driver, guard, stored.dir))
 }

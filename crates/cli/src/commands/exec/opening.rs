@@ -142,7 +142,7 @@ fn newest(sessions: &Sessions, request: &Request, all: bool) -> Result<SessionId
         mode: Some(request.mode),
         limit: Some(1),
     };
-    let listing = sessions.list(&filter).map_err(|error| Failure::unavailable(error))?;
+    let listing = sessions.list(&filter).map_err(Failure::unavailable)?;
     listing.sessions.into_iter().next().map(|summary| summary.id).ok_or_else(|| {
         let place = if all { "at all".to_owned() } else { format!("in {cwd}") };
         Failure::usage(anyhow!("there is no session {place}"))
