@@ -72,9 +72,11 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// Tokens at which the conversation is compacted.
+    /// Tokens at which the conversation is compacted. A limit that does not lie below the window, as
+    /// when only the window was made smaller, is none.
     pub fn compact_limit(&self) -> u64 {
         self.auto_compact_limit
+            .filter(|&limit| limit < self.context_window)
             .unwrap_or(self.context_window / 10 * 9)
     }
 }

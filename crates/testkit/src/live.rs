@@ -42,7 +42,12 @@ impl Live {
             let _ = stderr.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        Self { child, lines, seen: Vec::new(), errors: Some(errors) }
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+            errors: Some(errors),
+        }
     }
 
     /// The process' id.
@@ -86,7 +91,11 @@ impl Live {
         Run {
             code: status.code(),
             stdout: self.seen.iter().map(|line| format!("{line}\n")).collect(),
-            stderr: self.errors.take().map(|thread| thread.join().unwrap()).unwrap_or_default(),
+            stderr: self
+                .errors
+                .take()
+                .map(|thread| thread.join().unwrap())
+                .unwrap_or_default(),
         }
     }
 

@@ -18,7 +18,10 @@ pub fn processes_with(marks: &[&str]) -> Vec<(u32, String)> {
             let arguments = text("cmdline");
             let cwd = std::fs::read_link(dir.join("cwd")).unwrap_or_default();
             let all = format!("{arguments}\n{}\n{}", text("environ"), cwd.display());
-            let is_dead = text("stat").rsplit(") ").next().is_some_and(|s| s.starts_with('Z'));
+            let is_dead = text("stat")
+                .rsplit(") ")
+                .next()
+                .is_some_and(|s| s.starts_with('Z'));
             let found = !is_dead && marks.iter().any(|mark| all.contains(mark));
             found.then(|| (id, arguments.replace('\0', " ")))
         })
@@ -35,7 +38,9 @@ pub fn mounts_with(marks: &[&str]) -> Vec<String> {
 /// How many files a process has open, and how many children it has, dead ones included.
 pub fn open_files_and_children(id: u32) -> (usize, usize) {
     let files = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
-    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap().flatten();
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task"))
+        .unwrap()
+        .flatten();
     let children = tasks.map(|task| {
         let list = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
         list.split_whitespace().count()

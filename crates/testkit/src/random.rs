@@ -6,7 +6,9 @@ pub struct Random(u64);
 impl Random {
     /// A generator. The seed is printed, so that a failed run can be repeated.
     pub fn new() -> Self {
-        let given = std::env::var("RECTO_TEST_SEED").ok().and_then(|text| text.parse().ok());
+        let given = std::env::var("RECTO_TEST_SEED")
+            .ok()
+            .and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| {
             use std::hash::{BuildHasher as _, RandomState};
             RandomState::new().hash_one(0u8)

@@ -41,7 +41,11 @@ impl Server {
         );
         let mut live = Live::start(command);
         let url = live.line().expect("the server says where it listens");
-        Self { _live: live, dir, url }
+        Self {
+            _live: live,
+            dir,
+            url,
+        }
     }
 
     /// What `base_url` of a provider is set to.
@@ -83,7 +87,10 @@ impl Request {
     pub fn raw(&self, field: &str) -> String {
         let fields: std::collections::BTreeMap<String, Box<RawValue>> =
             serde_json::from_str(&self.body).unwrap();
-        fields.get(field).map(|raw| raw.get().to_owned()).unwrap_or_default()
+        fields
+            .get(field)
+            .map(|raw| raw.get().to_owned())
+            .unwrap_or_default()
     }
 
     /// The items of `input`.

@@ -49,7 +49,11 @@ impl Bench {
         let home = Home::new();
         let server = Server::start(&home, script);
         home.configure(&server.configuration());
-        Self { home, repo: Repository::new(files), server }
+        Self {
+            home,
+            repo: Repository::new(files),
+            server,
+        }
     }
 
     fn run(&self, args: &[&str]) -> Run {
@@ -67,20 +71,39 @@ impl Bench {
 }
 
 fn check_pair(one: &Request, next: &Request, number: usize) {
-    for field in ["model", "tools", "instructions", "prompt_cache_key", "tool_choice", "include"] {
-        assert_eq!(one.raw(field), next.raw(field), "request {number} changes {field}");
+    for field in [
+        "model",
+        "tools",
+        "instructions",
+        "prompt_cache_key",
+        "tool_choice",
+        "include",
+    ] {
+        assert_eq!(
+            one.raw(field),
+            next.raw(field),
+            "request {number} changes {field}"
+        );
     }
     // Everything before the input, too, in its order, is what a cache's key is made of.
     let head = |request: &Request| request.body.split_once("\"input\":").unwrap().0.to_owned();
     assert_eq!(head(one), head(next), "request {number}");
     let kept = one.input.strip_suffix(']').unwrap();
     if !next.input.starts_with(kept) {
-        let at = kept.bytes().zip(next.input.bytes()).take_while(|(a, b)| a == b).count();
+        let at = kept
+            .bytes()
+            .zip(next.input.bytes())
+            .take_while(|(a, b)| a == b)
+            .count();
         let around = |text: &str| {
             let start = text.floor_char_boundary(at.saturating_sub(200));
             text[start..text.ceil_char_boundary((at + 200).min(text.len()))].to_owned()
         };
-        panic!("request {number} changes at {at}:\n{}\n{}", around(kept), around(&next.input));
+        panic!(
+            "request {number} changes at {at}:\n{}\n{}",
+            around(kept),
+            around(&next.input)
+        );
     }
 }
 
@@ -95,23 +118,34 @@ fn a_session_of_a_hundred_steps_only_appends() {
     script = ten_steps(script, 7);
     script = script
         .exec("echo begun; until [ -e steered ]; do sleep 0.02; done")
-        .reply(json!({"expect": {"contains": "use blue"}, "events": [{"call": "exec_command",
-            "arguments": {"cmd": "echo blue"}}]}))
+        .reply(
+            json!({"expect": {"contains": "use blue"}, "events": [{"call": "exec_command",
+            "arguments": {"cmd": "echo blue"}}]}),
+        )
         .reply(json!({"text": "blue it is"}))
         .reply(json!({"expect": {"contains": "and then red"}, "text": "and red"}));
     for turn in 9..=11 {
         script = ten_steps(script, turn);
     }
-    let bench = Bench::new(&[("AGENTS.md", "Be kind.\n"), ("d/AGENTS.md", "Deep.\n")], &script);
+    let bench = Bench::new(
+        &[("AGENTS.md", "Be kind.\n"), ("d/AGENTS.md", "Deep.\n")],
+        &script,
+    );
 
     bench.run(&["exec", "one"]).expect(0);
     bench.run(&["exec", "resume", "--last", "two"]).expect(0);
-    bench.run(&["exec", "-s", "read-only", "resume", "--last", "three"]).expect(0);
+    bench
+        .run(&["exec", "-s", "read-only", "resume", "--last", "three"])
+        .expect(0);
     bench.run(&["exec", "resume", "--last", "four"]).expect(0);
-    bench.run(&["exec", "-s", "workspace-write", "resume", "--last", "five"]).expect(0);
+    bench
+        .run(&["exec", "-s", "workspace-write", "resume", "--last", "five"])
+        .expect(0);
     // Instruction files that change are told, not rewritten.
     bench.repo.write("AGENTS.md", "Be kinder.\n");
-    bench.run(&["exec", "--effort", "high", "resume", "--last", "six"]).expect(0);
+    bench
+        .run(&["exec", "--effort", "high", "resume", "--last", "six"])
+        .expect(0);
 
     let args = ["exec", "--json", "resume", "--last", "seven"];
     let mut live = Live::start(bench.home.command(bench.repo.path(), &args));
@@ -129,9 +163,15 @@ fn a_session_of_a_hundred_steps_only_appends() {
 
 /// One turn that is spoken to while it runs, driven in this process.
 fn steered(bench: &Bench) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
-        let provider = Provider { base_url: bench.server.base_url(), ..plain_provider() };
+        let provider = Provider {
+            base_url: bench.server.base_url(),
+            ..plain_provider()
+        };
         let client = Client::new(&provider, &|_| None).unwrap();
         let mut driven = take_over(&bench.home, &bench.repo, Arc::new(client)).await;
         let outcome = driven
@@ -148,7 +188,12 @@ fn steered(bench: &Bench) {
                 bench.repo.write("steered", "");
             })
             .await;
-        assert_eq!(outcome, Outcome::Completed { answer: "and red".into() });
+        assert_eq!(
+            outcome,
+            Outcome::Completed {
+                answer: "and red".into()
+            }
+        );
         driven.close().await;
     });
 }
@@ -172,13 +217,17 @@ fn plain_provider() -> Provider {
 fn a_compaction_is_asked_for_with_the_same_prefix() {
     let script = Script::new()
         .exec("seq 1 3000")
-        .reply(json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo two"}}],
-            "usage": {"input_tokens": 90_000, "output_tokens": 10}}))
+        .reply(
+            json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo two"}}],
+            "usage": {"input_tokens": 90_000, "output_tokens": 10}}),
+        )
         .reply(json!({"summary": true, "text": "Two was said."}))
         .exec("echo three")
         .answer("done");
     let bench = Bench::new(&[("a.txt", "a\n")], &script);
-    bench.run(&["exec", "-c", "model_auto_compact_token_limit=50000", "one"]).expect(0);
+    bench
+        .run(&["exec", "-c", "model_auto_compact_token_limit=50000", "one"])
+        .expect(0);
     let requests = bench.server.requests();
     assert_eq!(requests.len(), 5);
     // The third asks for the summary; the fourth begins anew, with the same head.
@@ -187,7 +236,11 @@ fn a_compaction_is_asked_for_with_the_same_prefix() {
     }
     let head = |request: &Request| request.body.split_once("\"input\":").unwrap().0.to_owned();
     assert_eq!(head(&requests[2]), head(&requests[3]));
-    assert_eq!(requests[2].items()[0], requests[3].items()[0], "the environment stays");
+    assert_eq!(
+        requests[2].items()[0],
+        requests[3].items()[0],
+        "the environment stays"
+    );
     assert!(requests[3].input.len() < requests[2].input.len());
 }
 

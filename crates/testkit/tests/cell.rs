@@ -410,7 +410,9 @@ fn killing_the_harness_at_any_moment_leaves_nothing() {
             let stubs = [".recto", ".agents"].map(|name| place.repo.path().join(name));
             assert!(
                 eventually(|| stubs.iter().all(|stub| !stub.exists())),
-                "{moment}: stubs"
+                "{:?} at {}: stubs stay",
+                place.user,
+                moment * 3
             );
             assert_eq!(
                 place.repo.git(&["status", "--porcelain", "--ignored"]),

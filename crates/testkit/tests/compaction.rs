@@ -30,7 +30,11 @@ fn run(script: Script, flags: &[&str], prompt: &str) -> (Run, Vec<String>, Vec<V
     let run = home.run(repo.path(), &args);
     let kind = |record: &Value| record["kind"].as_str().unwrap().to_owned();
     let kinds = home.records().iter().map(kind).collect();
-    let inputs = server.requests().iter().map(recto_testkit::Request::items).collect();
+    let inputs = server
+        .requests()
+        .iter()
+        .map(recto_testkit::Request::items)
+        .collect();
     (run, kinds, inputs)
 }
 
@@ -39,17 +43,25 @@ fn count(kinds: &[String], kind: &str) -> usize {
 }
 
 fn text(items: &[Value]) -> String {
-    items.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+    items
+        .iter()
+        .map(Value::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
 fn a_summary_stands_for_what_was_said() {
     let script = Script::new()
         .reply(exec("echo the number is 42; seq 1 2000", 30_000))
-        .reply(json!({"expect": {"anywhere": "the number is 42"}, "summary": true,
-            "text": "The number is 42.", "usage": usage(30_500)}))
-        .reply(json!({"expect": {"anywhere": ["The number is 42.", "find the number"]},
-            "text": "42", "usage": usage(3_000)}));
+        .reply(
+            json!({"expect": {"anywhere": "the number is 42"}, "summary": true,
+            "text": "The number is 42.", "usage": usage(30_500)}),
+        )
+        .reply(
+            json!({"expect": {"anywhere": ["The number is 42.", "find the number"]},
+            "text": "42", "usage": usage(3_000)}),
+        );
     let (run, kinds, inputs) = run(script, &LIMIT, "find the number");
     assert_eq!(run.expect(0).stdout, "42\n");
     assert_eq!(count(&kinds, "context.compacted"), 1);
@@ -62,7 +74,9 @@ fn a_session_is_compacted_again_and_again() {
     for n in 0..12 {
         script = script
             .reply(exec(&format!("echo {n} >> log.txt; seq 1 500"), 30_000))
-            .reply(json!({"summary": true, "text": format!("Done up to {n}."), "usage": usage(100)}))
+            .reply(
+                json!({"summary": true, "text": format!("Done up to {n}."), "usage": usage(100)}),
+            )
             .reply(exec("cat log.txt", 2_000));
     }
     let script = script.reply(json!({"expect": {"anywhere": ["Done up to 11.", "count"]},
@@ -71,7 +85,10 @@ fn a_session_is_compacted_again_and_again() {
     assert_eq!(run.expect(0).stdout, "counted\n");
     assert_eq!(count(&kinds, "context.compacted"), 12);
     let last = text(inputs.last().unwrap());
-    assert!(!last.contains("Done up to 10."), "one summary replaces the other");
+    assert!(
+        !last.contains("Done up to 10."),
+        "one summary replaces the other"
+    );
 }
 
 #[test]
@@ -79,7 +96,9 @@ fn a_compaction_that_frees_nothing_does_not_loop() {
     // The provider counts more than the limit however short the conversation is.
     let mut script = Script::new();
     for n in 0..6 {
-        script = script.reply(exec(&format!("echo {n}"), 30_000)).reply(json!({
+        script = script
+            .reply(exec(&format!("echo {n}"), 30_000))
+            .reply(json!({
             "text": format!("A summary or an answer, {n}."), "usage": usage(30_000)}));
     }
     let script = script.reply(json!({"text": "never", "times": 20}));
@@ -100,16 +119,24 @@ fn empty_summaries_are_refused_and_old_outputs_dropped() {
     assert_eq!(run.expect(0).stdout, "done\n");
     assert_eq!(count(&kinds, "compaction.failed"), 2);
     let last = text(inputs.last().unwrap());
-    assert!(!last.contains("2999") && last.contains("read_chunk"), "{last}");
+    assert!(
+        !last.contains("2999") && last.contains("read_chunk"),
+        "{last}"
+    );
 }
 
 #[test]
 fn a_summary_that_the_output_limit_cut_is_refused() {
     let script = Script::new()
         .reply(exec("echo x", 30_000))
-        .reply(json!({"text": "There wa", "finish": "output_limit", "usage": usage(30_000)}))
+        .reply(
+            json!({"summary": true, "text": "There wa", "finish": "output_limit",
+            "usage": usage(30_000)}),
+        )
         .reply(json!({"summary": true, "text": "There was an x.", "usage": usage(30_000)}))
-        .reply(json!({"expect": {"anywhere": "There was an x."}, "text": "done", "usage": usage(900)}));
+        .reply(
+            json!({"expect": {"anywhere": "There was an x."}, "text": "done", "usage": usage(900)}),
+        );
     let (run, kinds, _) = run(script, &LIMIT, "go");
     assert_eq!(run.expect(0).stdout, "done\n");
     assert_eq!(count(&kinds, "compaction.failed"), 1);
@@ -119,10 +146,13 @@ fn a_summary_that_the_output_limit_cut_is_refused() {
 fn a_summary_that_calls_a_tool_runs_nothing() {
     let script = Script::new()
         .reply(exec("echo x", 30_000))
-        .reply(json!({"events": [{"call": "exec_command", "arguments": {"cmd": "touch no"}}],
-            "usage": usage(30_000)}))
-        .reply(json!({"summary": true, "text": "There was an x.", "usage": usage(30_000)}))
-        .reply(json!({"text": "done", "usage": usage(900)}));
+        .reply(
+            json!({"summary": true, "text": "There was an x.", "usage": usage(30_000),
+            "events": [{"call": "exec_command", "arguments": {"cmd": "touch no"}}]}),
+        )
+        .reply(
+            json!({"expect": {"anywhere": "There was an x."}, "text": "done", "usage": usage(900)}),
+        );
     let (run, kinds, _) = run(script, &LIMIT, "go");
     assert_eq!(run.expect(0).stdout, "done\n");
     assert_eq!(count(&kinds, "tool.finished"), 1);
@@ -137,15 +167,23 @@ fn a_context_length_error_compacts_and_asks_again() {
         .reply(json!({"expect": {"anywhere": "The number is 42."}, "text": "42"}));
     let (run, kinds, _) = run(script, &[], "find it");
     assert_eq!(run.expect(0).stdout, "42\n");
-    assert_eq!((count(&kinds, "step.failed"), count(&kinds, "context.compacted")), (1, 1));
+    assert_eq!(
+        (
+            count(&kinds, "step.failed"),
+            count(&kinds, "context.compacted")
+        ),
+        (1, 1)
+    );
 }
 
 #[test]
 fn a_context_length_error_as_a_status_is_the_same() {
     let script = Script::new()
         .reply(exec("seq 1 5000", 900))
-        .reply(json!({"error": {"status": 400, "code": "context_length_exceeded",
-            "message": "This model's maximum context length is 128000 tokens."}}))
+        .reply(
+            json!({"error": {"status": 400, "code": "context_length_exceeded",
+            "message": "This model's maximum context length is 128000 tokens."}}),
+        )
         .reply(json!({"summary": true, "text": "Numbers."}))
         .reply(json!({"text": "done"}));
     let (run, kinds, _) = run(script, &[], "go");
@@ -166,17 +204,24 @@ fn a_summary_that_is_too_long_itself_is_asked_for_with_less() {
     assert_eq!(run.expect(0).stdout, "done\n");
     assert_eq!(count(&kinds, "context.compacted"), 1);
     let size = |at: usize| text(&inputs[at]).len();
-    assert!(size(3) < size(2) && size(4) <= size(3), "each try holds less");
+    assert!(
+        size(3) < size(2) && size(4) <= size(3),
+        "each try holds less"
+    );
 }
 
 #[test]
 fn a_window_that_nothing_fits_fails_clearly_and_soon() {
-    let script = Script::new()
-        .reply(exec("seq 1 9000", 900))
-        .reply(json!({"failed": {"code": "context_length_exceeded", "message": "too long"}, "times": 60}));
+    let script = Script::new().reply(exec("seq 1 9000", 900)).reply(
+        json!({"failed": {"code": "context_length_exceeded", "message": "too long"}, "times": 60}),
+    );
     let (run, kinds, inputs) = run(script, &[], "go");
     let run = run.expect(1);
-    assert!(run.stderr.contains("too long") || run.stderr.contains("window"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("too long") || run.stderr.contains("window"),
+        "{}",
+        run.stderr
+    );
     assert!(inputs.len() < 30, "{} requests", inputs.len());
     assert_eq!(kinds.last().unwrap(), "turn.ended");
 }
@@ -193,10 +238,14 @@ fn a_provider_that_fails_during_a_compaction_ends_the_turn_and_not_the_session()
     home.configure(&server.configuration());
     let mut args = vec!["exec"];
     args.extend(LIMIT);
-    let first = home.run(repo.path(), &[&args[..], &["go"]].concat()).expect(1);
+    let first = home
+        .run(repo.path(), &[&args[..], &["go"]].concat())
+        .expect(1);
     assert!(first.stderr.contains("not now"), "{}", first.stderr);
     let rest = ["resume", "--last", "again"];
-    let second = home.run(repo.path(), &[&args[..], &rest].concat()).expect(0);
+    let second = home
+        .run(repo.path(), &[&args[..], &rest].concat())
+        .expect(0);
     assert_eq!(second.stdout, "done\n");
 }
 
@@ -207,7 +256,10 @@ fn an_answer_cut_by_the_output_limit_is_put_together() {
         .reply(json!({"text": "a time, there ", "finish": "output_limit"}))
         .reply(json!({"text": "was a limit."}));
     let (run, _, inputs) = run(script, &[], "tell me");
-    assert_eq!(run.expect(0).stdout, "Once upon a time, there was a limit.\n");
+    assert_eq!(
+        run.expect(0).stdout,
+        "Once upon a time, there was a limit.\n"
+    );
     assert!(text(&inputs[1]).contains("output limit"));
 }
 
@@ -222,7 +274,8 @@ fn an_answer_cut_in_its_middle_keeps_what_was_shown() {
 
 #[test]
 fn an_output_limit_without_end_fails_clearly() {
-    let script = Script::new().reply(json!({"text": "and ", "finish": "output_limit", "times": 40}));
+    let script =
+        Script::new().reply(json!({"text": "and ", "finish": "output_limit", "times": 40}));
     let (run, _, inputs) = run(script, &[], "tell me");
     let run = run.expect(1);
     assert!(run.stderr.contains("output limit"), "{}", run.stderr);
@@ -238,7 +291,7 @@ fn a_small_window_alone_is_enough() {
             {"cmd": format!("echo {n}; seq 1 3000")}}]}));
     }
     let script = script
-        .reply(json!({"match": "ummar", "summary": true, "text": "Counted so far."}))
+        .reply(json!({"match": "is about to be cut to make room", "summary": true, "text": "Counted so far."}))
         .reply(json!({"text": "done", "times": 3}));
     let (run, kinds, _) = run(script, &["-c", "model_context_window=12000"], "count");
     assert_eq!(run.expect(0).stdout, "done\n");
@@ -258,6 +311,8 @@ fn a_resumed_session_keeps_its_summary() {
     args.extend(LIMIT);
     args.push("find it");
     home.run(repo.path(), &args).expect(0);
-    let run = home.run(repo.path(), &["exec", "resume", "--last", "what is it?"]).expect(0);
+    let run = home
+        .run(repo.path(), &["exec", "resume", "--last", "what is it?"])
+        .expect(0);
     assert_eq!(run.stdout, "42\n");
 }

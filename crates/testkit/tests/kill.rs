@@ -22,14 +22,19 @@
 //! `runs.txt`, which must lack the commands that were lost), and `TMPDIR`, the journals and the
 //! session's directory hold nothing that does not belong there.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failed step fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failed step fails the test"
+)]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use recto_testkit::{
-    Home, Live, Random, Repository, Run, Script, Tree, eventually, mounts_with, processes_with, tree,
+    Home, Live, Random, Repository, Run, Script, Tree, eventually, mounts_with, processes_with,
+    tree,
 };
 use serde_json::{Value, json};
 
@@ -49,11 +54,19 @@ impl Bench {
         let mut home = Home::new();
         home.set("TMPDIR", temp.path().to_str().unwrap());
         let repo = Repository::new(&[("a.txt", "a\n")]);
-        Self { home, repo, script: script(), temp }
+        Self {
+            home,
+            repo,
+            script: script(),
+            temp,
+        }
     }
 
     fn marks(&self) -> [&str; 2] {
-        [self.home.path().to_str().unwrap(), self.repo.path().to_str().unwrap()]
+        [
+            self.home.path().to_str().unwrap(),
+            self.repo.path().to_str().unwrap(),
+        ]
     }
 
     fn session(&self) -> PathBuf {
@@ -65,12 +78,24 @@ impl Bench {
     }
 
     fn begin(&self) -> Live {
-        let args = ["exec", "--json", "-m", &self.script.model(), "count to thirty"];
+        let args = [
+            "exec",
+            "--json",
+            "-m",
+            &self.script.model(),
+            "count to thirty",
+        ];
         Live::start(self.home.command(self.repo.path(), &args))
     }
 
     fn go_on(&self) -> Live {
-        let id = self.session().file_name().unwrap().to_str().unwrap().to_owned();
+        let id = self
+            .session()
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         let args = ["exec", "--json", "resume", &id];
         Live::start(self.home.command(self.repo.path(), &args))
     }
@@ -141,7 +166,11 @@ fn a_session_killed_at_a_hundred_random_moments() {
         let mut known = String::new();
         // About ten kills to a session, spread over what is left of it.
         while kills < KILLS {
-            let mut live = if known.is_empty() { bench.begin() } else { bench.go_on() };
+            let mut live = if known.is_empty() {
+                bench.begin()
+            } else {
+                bench.go_on()
+            };
             if known.is_empty() {
                 assert!(live.wait_for(|event| event["type"] == "turn.started"));
             }
@@ -180,28 +209,48 @@ fn check_after_kill(bench: &Bench, known: &mut String, shown: &[String]) {
 
     let log = bench.log();
     let whole = &log[..log.rfind('\n').map_or(0, |at| at + 1)];
-    assert!(whole.starts_with(known.as_str()), "records were lost\nwas {known}\nis {log}");
-    for event in shown.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+    assert!(
+        whole.starts_with(known.as_str()),
+        "records were lost\nwas {known}\nis {log}"
+    );
+    for event in shown
+        .iter()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+    {
         let item = &event["item"];
-        let output = item["aggregated_output"].as_str().unwrap_or_default().trim_end();
+        let output = item["aggregated_output"]
+            .as_str()
+            .unwrap_or_default()
+            .trim_end();
         if event["type"] == "item.completed" && output.starts_with("step ") {
             let recorded = whole.lines().any(|line| {
                 line.contains(r#""kind":"tool.finished""#) && line.contains(&format!("{output}\\n"))
             });
-            assert!(recorded, "{output:?} was shown and is not in the log\n{log}");
+            assert!(
+                recorded,
+                "{output:?} was shown and is not in the log\n{log}"
+            );
         }
     }
     *known = whole.to_owned();
 
     let runs = bench.numbers("runs.txt");
     let unique: BTreeSet<u32> = runs.iter().copied().collect();
-    assert_eq!(unique.len(), runs.len(), "a command was run twice: {runs:?}");
+    assert_eq!(
+        unique.len(),
+        runs.len(),
+        "a command was run twice: {runs:?}"
+    );
 }
 
 fn check_end(bench: &Bench, expected: &Tree) {
     let runs = bench.numbers("runs.txt");
     let unique: BTreeSet<u32> = runs.iter().copied().collect();
-    assert_eq!(unique.len(), runs.len(), "a command was run twice: {runs:?}");
+    assert_eq!(
+        unique.len(),
+        runs.len(),
+        "a command was run twice: {runs:?}"
+    );
     let log = bench.log();
     // A call without its result was answered as lost, once, and never made again.
     for step in 1..=STEPS {
@@ -212,7 +261,10 @@ fn check_end(bench: &Bench, expected: &Tree) {
             .filter(|line| line.contains(&format!(r#""call_id":"call_r{step}_0","status""#)))
             .count();
         assert_eq!(issued, 1, "step {step} was issued {issued} times\n{log}");
-        assert!(finished <= 1, "step {step} finished {finished} times\n{log}");
+        assert!(
+            finished <= 1,
+            "step {step} finished {finished} times\n{log}"
+        );
         if finished == 1 && !is_patch(step) {
             assert!(unique.contains(&step), "step {step} did not run\n{log}");
         }
@@ -220,8 +272,9 @@ fn check_end(bench: &Bench, expected: &Tree) {
     assert_eq!(bench.tree(), *expected, "{log}");
     let names = |dir: PathBuf| -> Vec<String> {
         let entries = std::fs::read_dir(dir).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     };
@@ -231,7 +284,10 @@ fn check_end(bench: &Bench, expected: &Tree) {
     assert_eq!(files, ["chunks", "lock", "log.jsonl"]);
     // Lock files may stay; journals may not.
     let journals = names(bench.home.recto().join("journals"));
-    assert!(journals.iter().all(|name| name.ends_with("lock")), "{journals:?}");
+    assert!(
+        journals.iter().all(|name| name.ends_with("lock")),
+        "{journals:?}"
+    );
 }
 
 /// A run that was killed while a patch was being applied is followed by one that sees all of the
@@ -248,8 +304,10 @@ fn half_a_patch_is_never_seen() {
         .patch(&patch)
         .exec("ls -A d 2>/dev/null | wc -l")
         .answer("done")
-        .reply(json!({"match": "The worker stopped before", "events": [{"call": "exec_command",
-            "arguments": {"cmd": "ls -A d 2>/dev/null | wc -l"}}]}));
+        .reply(
+            json!({"match": "The worker stopped before", "events": [{"call": "exec_command",
+            "arguments": {"cmd": "ls -A d 2>/dev/null | wc -l"}}]}),
+        );
     let args = ["exec", "--json", "-m", &script.model(), "do it"];
     let start = || {
         let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
@@ -275,18 +333,36 @@ fn half_a_patch_is_never_seen() {
             assert!(eventually(|| repo.path().join("d/0").exists()));
         }
         live.kill();
-        if home.records().iter().any(|record| record["kind"] == "turn.ended") {
+        if home
+            .records()
+            .iter()
+            .any(|record| record["kind"] == "turn.ended")
+        {
             continue;
         }
-        let run: Run = home.run(repo.path(), &["exec", "--json", "resume", "--last"]).expect(0);
+        let run: Run = home
+            .run(repo.path(), &["exec", "--json", "resume", "--last"])
+            .expect(0);
         let counts = run.events().into_iter().filter_map(|event| {
             let item = &event["item"];
             let is_count = event["type"] == "item.completed"
-                && item["command"].as_str().is_some_and(|command| command.starts_with("ls -A d"));
-            is_count.then(|| item["aggregated_output"].as_str().unwrap().trim().parse().unwrap())
+                && item["command"]
+                    .as_str()
+                    .is_some_and(|command| command.starts_with("ls -A d"));
+            is_count.then(|| {
+                item["aggregated_output"]
+                    .as_str()
+                    .unwrap()
+                    .trim()
+                    .parse()
+                    .unwrap()
+            })
         });
         let counts: Vec<usize> = counts.collect();
-        assert!(counts.iter().all(|&count| count == 0 || count == FILES), "{counts:?}");
+        assert!(
+            counts.iter().all(|&count| count == 0 || count == FILES),
+            "{counts:?}"
+        );
         seen.extend(counts);
     }
     println!("files of the patch seen after each kill: {seen:?}");

@@ -1,7 +1,11 @@
 //! Every prefix of every log goes on: what that means, and how it is shown, is said in
 //! `prefixes/prove.rs`. Each test is one session.
 
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failed step fails the test"
+)]
 
 #[path = "prefixes/prove.rs"]
 mod prove;
@@ -17,12 +21,21 @@ fn usage(input: u64) -> serde_json::Value {
 
 #[test]
 fn a_plain_answer() {
-    scenario(A).answer("The answer.").mend("true").torn().prove();
+    scenario(A)
+        .answer("The answer.")
+        .mend("true")
+        .torn()
+        .prove();
 }
 
 #[test]
 fn one_command() {
-    scenario(A).exec("echo x > b.txt").answer("done").mend("echo x > b.txt").torn().prove();
+    scenario(A)
+        .exec("echo x > b.txt")
+        .answer("done")
+        .mend("echo x > b.txt")
+        .torn()
+        .prove();
 }
 
 #[test]
@@ -43,9 +56,7 @@ fn several_commands_in_a_row() {
 
 #[test]
 fn parallel_calls() {
-    let call = |n: u32| {
-        json!({"call": "exec_command", "arguments": {"cmd": format!("sleep 0.0{n}; echo {n} > {n}.txt")}})
-    };
+    let call = |n: u32| json!({"call": "exec_command", "arguments": {"cmd": format!("sleep 0.0{n}; echo {n} > {n}.txt")}});
     let all = "for n in 1 2 3; do echo $n > $n.txt; done";
     // A response that was cut may have lacked calls that the model knows nothing of; it looks.
     scenario(A)
@@ -106,10 +117,14 @@ fn the_provider_is_busy() {
 #[test]
 fn streams_are_cut() {
     scenario(A)
-        .reply(json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo no > no.txt"}}],
-            "cut": {"events": 0}}))
-        .reply(json!({"events": [{"reasoning": "hm"}, {"call": "exec_command", "arguments":
-            {"cmd": "echo x > x.txt"}}], "cut": true}))
+        .reply(
+            json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo no > no.txt"}}],
+            "cut": {"events": 0}}),
+        )
+        .reply(
+            json!({"events": [{"reasoning": "hm"}, {"call": "exec_command", "arguments":
+            {"cmd": "echo x > x.txt"}}], "cut": true}),
+        )
         .reply(json!({"events": [{"text": "The ans"}], "cut": true}))
         .exec("echo no > no.txt; echo x > x.txt")
         .answer("The answer.")
@@ -123,8 +138,10 @@ fn the_output_limit_cuts_an_answer() {
         .exec("echo x > x.txt")
         .reply(json!({"text": "Once upon ", "finish": "output_limit"}))
         .reply(json!({"text": "a time."}))
-        .reply(json!({"match": "The worker stopped", "events": [{"call": "exec_command",
-            "arguments": {"cmd": "echo x > x.txt"}}]}))
+        .reply(
+            json!({"match": "The worker stopped", "events": [{"call": "exec_command",
+            "arguments": {"cmd": "echo x > x.txt"}}]}),
+        )
         .reply(json!({"match": "The connection broke", "text": "Once upon a time."}))
         .prove();
 }
@@ -133,15 +150,19 @@ fn the_output_limit_cuts_an_answer() {
 fn a_compaction() {
     let flags = ["-c", "model_auto_compact_token_limit=20000"];
     scenario(A)
-        .reply(json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo x > x.txt"}}],
-            "usage": usage(30_000)}))
+        .reply(
+            json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo x > x.txt"}}],
+            "usage": usage(30_000)}),
+        )
         .reply(json!({"summary": true, "text": "There should be an x.", "usage": usage(30_100)}))
         // A result that was lost right before the compaction is a matter of the summary.
         .reply(json!({"events": [{"call": "exec_command", "arguments":
             {"cmd": "echo x > x.txt; cp x.txt y.txt"}}], "usage": usage(3_000)}))
         .answer("done")
-        .on_loss(&json!({"events": [{"call": "exec_command", "arguments": {"cmd":
-            "echo x > x.txt; cp x.txt y.txt"}}], "usage": usage(30_000)}))
+        .on_loss(
+            &json!({"events": [{"call": "exec_command", "arguments": {"cmd":
+            "echo x > x.txt; cp x.txt y.txt"}}], "usage": usage(30_000)}),
+        )
         .turn("do it", &flags)
         .prove();
 }
@@ -156,8 +177,10 @@ fn summaries_that_are_empty() {
         .reply(json!({"text": "", "usage": usage(30_000)}))
         .exec("cp x.txt y.txt")
         .answer("done")
-        .on_loss(&json!({"events": [{"call": "exec_command", "arguments": {"cmd":
-            "echo x > x.txt; cp x.txt y.txt"}}], "usage": usage(30_000)}))
+        .on_loss(
+            &json!({"events": [{"call": "exec_command", "arguments": {"cmd":
+            "echo x > x.txt; cp x.txt y.txt"}}], "usage": usage(30_000)}),
+        )
         .turn("do it", &flags)
         .prove();
 }
@@ -212,7 +235,10 @@ fn checks_that_the_harness_runs() {
         .exec("echo x > x.txt")
         .answer("done")
         .mend("echo x > x.txt")
-        .turn("do it", &["--check", "test -e x.txt", "--check", "grep -q x x.txt"])
+        .turn(
+            "do it",
+            &["--check", "test -e x.txt", "--check", "grep -q x x.txt"],
+        )
         .prove();
 }
 
@@ -221,11 +247,15 @@ fn a_check_that_fails_once() {
     scenario(A)
         .exec("echo x > x.txt")
         .reply(json!({"text": "done"}))
-        .reply(json!({"match": "these required checks were run and failed", "events":
-            [{"call": "exec_command", "arguments": {"cmd": "echo y > y.txt"}}]}))
+        .reply(
+            json!({"match": "these required checks were run and failed", "events":
+            [{"call": "exec_command", "arguments": {"cmd": "echo y > y.txt"}}]}),
+        )
         .answer("done")
-        .on_loss(&json!({"events": [{"call": "exec_command", "arguments": {"cmd":
-            "echo x > x.txt; echo y > y.txt"}}]}))
+        .on_loss(
+            &json!({"events": [{"call": "exec_command", "arguments": {"cmd":
+            "echo x > x.txt; echo y > y.txt"}}]}),
+        )
         .turn("do it", &["--check", "test -e y.txt"])
         .prove();
 }
@@ -234,10 +264,14 @@ fn a_check_that_fails_once() {
 fn a_budget_is_used_up() {
     scenario(A)
         .exec("echo x > x.txt")
-        .reply(json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo y > y.txt"}}],
-            "times": 20, "usage": usage(5_000)}))
-        .on_loss(&json!({"events": [{"call": "exec_command", "arguments": {"cmd":
-            "echo x > x.txt; echo y > y.txt"}}]}))
+        .reply(
+            json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo y > y.txt"}}],
+            "times": 20, "usage": usage(5_000)}),
+        )
+        .on_loss(
+            &json!({"events": [{"call": "exec_command", "arguments": {"cmd":
+            "echo x > x.txt; echo y > y.txt"}}]}),
+        )
         .turn("do it", &["--max-tokens", "12000"])
         .ends_with(3)
         .prove();
@@ -287,9 +321,15 @@ fn a_question() {
 #[test]
 fn a_background_command_and_its_input() {
     scenario(A)
-        .call("exec_command", json!({"cmd": "read line; echo $line > x.txt", "tty": true,
-            "yield_time_ms": 250}))
-        .call("write_stdin", json!({"session_id": 1, "chars": prove::SAID, "yield_time_ms": 20000}))
+        .call(
+            "exec_command",
+            json!({"cmd": "read line; echo $line > x.txt", "tty": true,
+            "yield_time_ms": 250}),
+        )
+        .call(
+            "write_stdin",
+            json!({"session_id": 1, "chars": prove::SAID, "yield_time_ms": 20000}),
+        )
         .answer("done")
         .mend("echo hello > x.txt")
         .prove();
@@ -300,10 +340,16 @@ fn a_plan_and_an_image() {
     const DOT: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
     let make = format!("echo {DOT} | base64 -d > dot.png");
     scenario(A)
-        .call("update_plan", json!({"plan": [{"step": "look", "status": "in_progress"}]}))
+        .call(
+            "update_plan",
+            json!({"plan": [{"step": "look", "status": "in_progress"}]}),
+        )
         .exec(&make)
         .call("view_image", json!({"path": "dot.png"}))
-        .call("update_plan", json!({"plan": [{"step": "look", "status": "completed"}]}))
+        .call(
+            "update_plan",
+            json!({"plan": [{"step": "look", "status": "completed"}]}),
+        )
         .answer("A dot.")
         .mend(&make)
         .prove();
@@ -311,12 +357,16 @@ fn a_plan_and_an_image() {
 
 #[test]
 fn instruction_files_deeper_down() {
-    scenario(&[("AGENTS.md", "Be kind.\n"), ("d/AGENTS.md", "Be brief.\n"), ("d/x.txt", "x\n")])
-        .exec("cat d/x.txt > y.txt")
-        .patch("*** Begin Patch\n*** Update File: d/x.txt\n@@\n-x\n+z\n*** End Patch\n")
-        .answer("done")
-        .mend("echo x > y.txt; echo z > d/x.txt")
-        .prove();
+    scenario(&[
+        ("AGENTS.md", "Be kind.\n"),
+        ("d/AGENTS.md", "Be brief.\n"),
+        ("d/x.txt", "x\n"),
+    ])
+    .exec("cat d/x.txt > y.txt")
+    .patch("*** Begin Patch\n*** Update File: d/x.txt\n@@\n-x\n+z\n*** End Patch\n")
+    .answer("done")
+    .mend("echo x > y.txt; echo z > d/x.txt")
+    .prove();
 }
 
 #[test]
@@ -357,8 +407,10 @@ fn a_long_output_and_its_chunk() {
 #[test]
 fn a_turn_that_fails_and_another_one() {
     scenario(A)
-        .reply(json!({"match": "please fail", "error": {"status": 400, "code": "invalid_request",
-            "message": "no"}}))
+        .reply(
+            json!({"match": "please fail", "error": {"status": 400, "code": "invalid_request",
+            "message": "no"}}),
+        )
         .exec("echo x > x.txt")
         .answer("done")
         .mend("echo x > x.txt")
@@ -382,8 +434,10 @@ fn empty_responses_and_remarks() {
     scenario(A)
         .reply(json!({"events": []}))
         .reply(json!({"text": "I will look first.", "end_turn": false}))
-        .reply(json!({"events": [{"reasoning": "so"}, {"text": "Looking.", "phase": "commentary"},
-            {"call": "exec_command", "arguments": {"cmd": "echo x > x.txt"}}]}))
+        .reply(
+            json!({"events": [{"reasoning": "so"}, {"text": "Looking.", "phase": "commentary"},
+            {"call": "exec_command", "arguments": {"cmd": "echo x > x.txt"}}]}),
+        )
         .answer("done")
         .mend("echo x > x.txt")
         .prove();
@@ -393,10 +447,14 @@ fn empty_responses_and_remarks() {
 fn a_refusal() {
     scenario(A)
         .exec("echo x > x.txt")
-        .reply(json!({"events": [{"item": {"type": "message", "id": "msg_no", "role": "assistant",
-            "content": [{"type": "refusal", "refusal": "I will not."}]}}]}))
-        .on_cut(&json!({"events": [{"item": {"type": "message", "id": "msg_never", "role": "assistant",
-            "content": [{"type": "refusal", "refusal": "I will not, again."}]}}]}))
+        .reply(
+            json!({"events": [{"item": {"type": "message", "id": "msg_no", "role": "assistant",
+            "content": [{"type": "refusal", "refusal": "I will not."}]}}]}),
+        )
+        .on_cut(
+            &json!({"events": [{"item": {"type": "message", "id": "msg_never", "role": "assistant",
+            "content": [{"type": "refusal", "refusal": "I will not, again."}]}}]}),
+        )
         .mend("echo x > x.txt")
         .ends_with(1)
         .prove();

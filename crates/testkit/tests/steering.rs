@@ -18,7 +18,10 @@ use serde_json::json;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 fn say(handle: &Handle, text: &str, delivery: Delivery) {
-    assert!(handle.send(Control::Message { items: vec![Item::message("user", text)], delivery }));
+    assert!(handle.send(Control::Message {
+        items: vec![Item::message("user", text)],
+        delivery
+    }));
 }
 
 fn interrupt(handle: &Handle) {
@@ -26,7 +29,9 @@ fn interrupt(handle: &Handle) {
 }
 
 fn completed(answer: &str) -> Outcome {
-    Outcome::Completed { answer: answer.into() }
+    Outcome::Completed {
+        answer: answer.into(),
+    }
 }
 
 fn interrupted() -> Outcome {
@@ -49,11 +54,16 @@ where
     args.push("say hello");
     home.run(repo.path(), &args).expect(0);
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let outcome = runtime.block_on(async {
         let scripted = Arc::new(Scripted::open(&script.path()).unwrap());
         let mut driven = take_over(&home, &repo, scripted).await;
-        let turn = driven.turn("begin", async |events, handle| meanwhile(events, handle, &repo).await);
+        let turn = driven.turn("begin", async |events, handle| {
+            meanwhile(events, handle, &repo).await
+        });
         let outcome = turn.await;
         driven.close().await;
         outcome
@@ -64,7 +74,9 @@ where
         let session = Session::replay(&records[..count]).unwrap();
         let _ = session.next();
     }
-    let run = home.run(repo.path(), &["exec", "resume", "--last", "one more thing"]).expect(0);
+    let run = home
+        .run(repo.path(), &["exec", "resume", "--last", "one more thing"])
+        .expect(0);
     assert_eq!(run.stdout, "still here\n");
     repo
 }
@@ -83,12 +95,17 @@ fn record(kind: &str) -> Seen {
 fn a_message_during_a_command_comes_after_its_output() {
     let script = Script::new().exec(WAIT).reply(json!({
         "expect": {"contains": "use blue", "anywhere": "over"}, "text": "blue"}));
-    check(script, &[], &completed("blue"), async |events, handle, repo| {
-        until(events, &begun()).await;
-        say(&handle, "use blue", Delivery::Steer);
-        until(events, &record("message.added")).await;
-        repo.write("gate", "");
-    });
+    check(
+        script,
+        &[],
+        &completed("blue"),
+        async |events, handle, repo| {
+            until(events, &begun()).await;
+            say(&handle, "use blue", Delivery::Steer);
+            until(events, &record("message.added")).await;
+            repo.write("gate", "");
+        },
+    );
 }
 
 #[test]
@@ -96,10 +113,15 @@ fn a_message_during_the_answer_withdraws_it() {
     let script = Script::new()
         .reply(json!({"events": [{"text": "draft"}, {"delay_ms": 500}]}))
         .reply(json!({"expect": {"contains": "use blue", "anywhere": "draft"}, "text": "blue"}));
-    check(script, &[], &completed("blue"), async |events, handle, _| {
-        until(events, &record("step.item")).await;
-        say(&handle, "use blue", Delivery::Steer);
-    });
+    check(
+        script,
+        &[],
+        &completed("blue"),
+        async |events, handle, _| {
+            until(events, &record("step.item")).await;
+            say(&handle, "use blue", Delivery::Steer);
+        },
+    );
 }
 
 #[test]
@@ -108,23 +130,35 @@ fn a_queued_message_waits_for_the_answer() {
         .exec(WAIT)
         .reply(json!({"expect": {"not_contains": "use blue"}, "text": "red"}))
         .reply(json!({"expect": {"contains": "use blue"}, "text": "blue"}));
-    check(script, &[], &completed("blue"), async |events, handle, repo| {
-        until(events, &begun()).await;
-        say(&handle, "use blue", Delivery::Queue);
-        until(events, &record("message.added")).await;
-        repo.write("gate", "");
-    });
+    check(
+        script,
+        &[],
+        &completed("blue"),
+        async |events, handle, repo| {
+            until(events, &begun()).await;
+            say(&handle, "use blue", Delivery::Queue);
+            until(events, &record("message.added")).await;
+            repo.write("gate", "");
+        },
+    );
 }
 
 #[test]
 fn a_message_while_a_request_waits_for_its_retry() {
     let script = Script::new()
-        .reply(json!({"error": {"status": 503, "message": "busy", "headers": {"retry-after": "1"}}}))
+        .reply(
+            json!({"error": {"status": 503, "message": "busy", "headers": {"retry-after": "1"}}}),
+        )
         .reply(json!({"expect": {"contains": "use blue"}, "text": "blue"}));
-    check(script, &[], &completed("blue"), async |events, handle, _| {
-        until(events, &record("step.failed")).await;
-        say(&handle, "use blue", Delivery::Steer);
-    });
+    check(
+        script,
+        &[],
+        &completed("blue"),
+        async |events, handle, _| {
+            until(events, &record("step.failed")).await;
+            say(&handle, "use blue", Delivery::Steer);
+        },
+    );
 }
 
 #[test]
@@ -133,18 +167,28 @@ fn a_message_during_a_check() {
         .exec("echo x > x.txt")
         .reply(json!({"text": "red"}))
         .reply(json!({"expect": {"contains": "use blue"}, "text": "blue"}));
-    let flags = ["--check", "test ! -e x.txt || until [ -e gate ]; do sleep 0.02; done"];
-    check(script, &flags, &completed("blue"), async |events, handle, repo| {
-        until(events, &Seen::CheckStarted).await;
-        say(&handle, "use blue", Delivery::Steer);
-        until(events, &record("message.added")).await;
-        repo.write("gate", "");
-    });
+    let flags = [
+        "--check",
+        "test ! -e x.txt || until [ -e gate ]; do sleep 0.02; done",
+    ];
+    check(
+        script,
+        &flags,
+        &completed("blue"),
+        async |events, handle, repo| {
+            until(events, &Seen::CheckStarted).await;
+            say(&handle, "use blue", Delivery::Steer);
+            until(events, &record("message.added")).await;
+            repo.write("gate", "");
+        },
+    );
 }
 
 fn large() -> Script {
-    Script::new().reply(json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo x"}}],
-        "usage": {"input_tokens": 90_000, "output_tokens": 10}}))
+    Script::new().reply(
+        json!({"events": [{"call": "exec_command", "arguments": {"cmd": "echo x"}}],
+        "usage": {"input_tokens": 90_000, "output_tokens": 10}}),
+    )
 }
 
 const SMALL: [&str; 2] = ["-c", "model_auto_compact_token_limit=50000"];
@@ -155,10 +199,15 @@ fn a_message_during_a_compaction() {
         .reply(json!({"summary": true, "text": "Some.", "events": [{"delay_ms": 500}]}))
         .reply(json!({"summary": true, "text": "Some."}))
         .reply(json!({"expect": {"contains": "use blue"}, "text": "blue"}));
-    check(script, &SMALL, &completed("blue"), async |events, handle, _| {
-        until(events, &Seen::Compacting).await;
-        say(&handle, "use blue", Delivery::Steer);
-    });
+    check(
+        script,
+        &SMALL,
+        &completed("blue"),
+        async |events, handle, _| {
+            until(events, &Seen::Compacting).await;
+            say(&handle, "use blue", Delivery::Steer);
+        },
+    );
 }
 
 #[test]
@@ -182,8 +231,9 @@ fn an_interrupt_during_the_answer() {
 
 #[test]
 fn an_interrupt_while_a_request_waits_for_its_retry() {
-    let script = Script::new()
-        .reply(json!({"error": {"status": 503, "message": "busy", "headers": {"retry-after": "500"}}}));
+    let script = Script::new().reply(
+        json!({"error": {"status": 503, "message": "busy", "headers": {"retry-after": "500"}}}),
+    );
     check(script, &[], &interrupted(), async |events, handle, _| {
         until(events, &record("step.failed")).await;
         interrupt(&handle);
@@ -192,8 +242,9 @@ fn an_interrupt_while_a_request_waits_for_its_retry() {
 
 #[test]
 fn an_interrupt_while_a_compaction_waits_for_its_retry() {
-    let script = large()
-        .reply(json!({"error": {"status": 503, "message": "busy", "headers": {"retry-after": "500"}}}));
+    let script = large().reply(
+        json!({"error": {"status": 503, "message": "busy", "headers": {"retry-after": "500"}}}),
+    );
     check(script, &SMALL, &interrupted(), async |events, handle, _| {
         until(events, &Seen::Compacting).await;
         // The refusal comes at once; an interrupt before it would prove less.
@@ -204,28 +255,40 @@ fn an_interrupt_while_a_compaction_waits_for_its_retry() {
 
 #[test]
 fn an_interrupt_during_a_check() {
-    let script = Script::new().exec("echo x > x.txt").reply(json!({"text": "red"}));
+    let script = Script::new()
+        .exec("echo x > x.txt")
+        .reply(json!({"text": "red"}));
     let flags = ["--check", "test ! -e x.txt || sleep 1000"];
-    check(script, &flags, &interrupted(), async |events, handle, repo| {
-        until(events, &Seen::CheckStarted).await;
-        interrupt(&handle);
-        // The turn that follows must not wait for the check either.
-        std::fs::remove_file(repo.path().join("x.txt")).unwrap();
-    });
+    check(
+        script,
+        &flags,
+        &interrupted(),
+        async |events, handle, repo| {
+            until(events, &Seen::CheckStarted).await;
+            interrupt(&handle);
+            // The turn that follows must not wait for the check either.
+            std::fs::remove_file(repo.path().join("x.txt")).unwrap();
+        },
+    );
 }
 
 #[test]
 fn what_is_said_twice_is_seen_once_each() {
     let script = Script::new().exec(WAIT).reply(json!({
         "expect": {"contains": "and two", "anywhere": "one"}, "text": "both"}));
-    check(script, &[], &completed("both"), async |events, handle, repo| {
-        until(events, &begun()).await;
-        say(&handle, "one", Delivery::Steer);
-        say(&handle, "and two", Delivery::Steer);
-        until(events, &record("message.added")).await;
-        until(events, &record("message.added")).await;
-        repo.write("gate", "");
-    });
+    check(
+        script,
+        &[],
+        &completed("both"),
+        async |events, handle, repo| {
+            until(events, &begun()).await;
+            say(&handle, "one", Delivery::Steer);
+            say(&handle, "and two", Delivery::Steer);
+            until(events, &record("message.added")).await;
+            until(events, &record("message.added")).await;
+            repo.write("gate", "");
+        },
+    );
 }
 
 /// The log tells of messages in the order in which they were said.
@@ -234,8 +297,12 @@ fn messages_are_recorded_before_anything_else_happens() {
     let script = Script::new().exec(WAIT).reply(json!({"text": "done"}));
     let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
     let script = script.reply(json!({"match": "say hello", "text": "hello"}));
-    home.run(repo.path(), &["exec", "-m", &script.model(), "say hello"]).expect(0);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    home.run(repo.path(), &["exec", "-m", &script.model(), "say hello"])
+        .expect(0);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let scripted = Arc::new(Scripted::open(&script.path()).unwrap());
         let mut driven = take_over(&home, &repo, scripted).await;
@@ -262,5 +329,55 @@ fn messages_are_recorded_before_anything_else_happens() {
     assert_eq!(said.len(), 50);
     for (n, item) in said.iter().enumerate() {
         assert!(item.contains(&format!("message {n}\"")), "{n}: {item}");
+    }
+}
+
+/// A message that was recorded is seen, wherever the process died afterwards.
+#[test]
+fn every_prefix_of_a_steered_session_goes_on() {
+    let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
+    let script = Script::new()
+        .exec(WAIT)
+        .reply(json!({"expect": {"anywhere": "use blue"}, "text": "blue", "times": 9}))
+        .reply(json!({"match": "say hello", "text": "hello"}))
+        // A response that was cut after its text.
+        .reply(json!({"match": "The connection broke", "text": "hello again"}));
+    home.run(repo.path(), &["exec", "-m", &script.model(), "say hello"])
+        .expect(0);
+    let first = records(&home).len();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let scripted = Arc::new(Scripted::open(&script.path()).unwrap());
+        let mut driven = take_over(&home, &repo, scripted).await;
+        let outcome = driven.turn("begin", async |events, handle| {
+            until(events, &begun()).await;
+            say(&handle, "use blue", Delivery::Steer);
+            until(events, &record("message.added")).await;
+            repo.write("gate", "");
+        });
+        assert_eq!(outcome.await, completed("blue"));
+        driven.close().await;
+    });
+    let session = home.sessions().pop().unwrap();
+    let log = std::fs::read_to_string(session.join("log.jsonl")).unwrap();
+    let lines: Vec<&str> = log.split_inclusive('\n').collect();
+    let said = lines
+        .iter()
+        .position(|line| line.contains("message.added"))
+        .unwrap();
+    assert!(said > first);
+    for count in said + 1..lines.len() {
+        std::fs::write(session.join("log.jsonl"), lines[..count].concat()).unwrap();
+        let run = home.run(repo.path(), &["exec", "resume", "--last"]);
+        let cut_answer = lines[count - 1].contains("\"text\":\"blue\"");
+        let answer = if cut_answer {
+            "hello again\n"
+        } else {
+            "blue\n"
+        };
+        assert_eq!(run.expect(0).stdout, answer, "after record {}", count - 1);
     }
 }

@@ -10,13 +10,44 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use recto_protocol::ports::cell::{CellError, ProcessControl, ProcessEvent, TtySize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::remote::Shared;
 use crate::wire::{Request, Resize, Signal, SpawnError};
 
 /// Bytes of input per request; one is under way at a time.
 const PIECE: usize = 64 << 10;
+
+/// Output bytes that wait to be read before the cell is not listened to any more. A reader that is
+/// slower than a command slows the command, and nothing piles up here.
+const BACKLOG: usize = 1 << 20;
+
+/// Room for output that waits to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Room(Arc<Semaphore>);
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(BACKLOG)))
+    }
+
+    /// Waits until there is room, or nobody reads any more.
+    pub(super) async fn take(&self, bytes: usize) {
+        if let Ok(permit) = self.0.acquire_many(permits(bytes)).await {
+            // Given back when the output is read.
+            permit.forget();
+        }
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.add_permits(permits(bytes) as usize);
+    }
+}
+
+/// A single piece that is larger than the whole room takes all of it.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.min(BACKLOG)).unwrap_or(u32::MAX)
+}
 
 /// What arrives for a command. The output cap is held here too: the cell's side is not trusted.
 pub(super) struct Incoming {
@@ -27,6 +58,7 @@ pub(super) struct Incoming {
     left: u64,
     /// Where the next output must begin.
     offset: u64,
+    room: Room,
 }
 
 impl Incoming {
@@ -34,14 +66,21 @@ impl Incoming {
         events: mpsc::UnboundedSender<ProcessEvent>,
         started: oneshot::Sender<Result<(), SpawnError>>,
         limit: u64,
+        room: Room,
     ) -> Self {
         Self {
+            room,
             events,
             started: Some(started),
             taken: VecDeque::new(),
             left: limit,
             offset: 0,
         }
+    }
+
+    /// Where output waits for its reader.
+    pub(super) fn room(&self) -> &Room {
+        &self.room
     }
 
     /// Answers the spawn. False when nobody waits for it any more.
@@ -133,16 +172,34 @@ impl ProcessControl for Control {
 /// The receiving end as a stream.
 pub(super) fn events(
     receiver: mpsc::UnboundedReceiver<ProcessEvent>,
+    room: Room,
 ) -> BoxStream<'static, ProcessEvent> {
-    struct Events(mpsc::UnboundedReceiver<ProcessEvent>);
-    impl Stream for Events {
-        type Item = ProcessEvent;
-        fn poll_next(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-        ) -> Poll<Option<ProcessEvent>> {
-            self.0.poll_recv(context)
+    Box::pin(Events { receiver, room })
+}
+
+struct Events {
+    receiver: mpsc::UnboundedReceiver<ProcessEvent>,
+    room: Room,
+}
+
+impl Stream for Events {
+    type Item = ProcessEvent;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<ProcessEvent>> {
+        let event = self.receiver.poll_recv(context);
+        if let Poll::Ready(Some(ProcessEvent::Output(bytes))) = &event {
+            self.room.give_back(bytes.len());
         }
+        event
     }
-    Box::pin(Events(receiver))
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // Nobody reads any more: output is thrown away, and the cell is listened to as before.
+        self.room.0.close();
+    }
 }

@@ -13,7 +13,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::process::{Control, Incoming, events};
+use super::process::{Control, Incoming, Room, events};
 use super::undertaker::Init;
 use crate::wire::{Decoder, Event, Exit, Request, Resize, Signal, Spawn, SpawnError, SpawnStage};
 
@@ -73,14 +73,15 @@ impl Cell for Remote {
         let (sender, receiver) = mpsc::unbounded_channel();
         let (started, answer) = oneshot::channel();
         let limit = command.output.head.saturating_add(command.output.tail);
-        let incoming = Incoming::new(sender, started, limit);
+        let room = Room::new();
+        let incoming = Incoming::new(sender, started, limit, room.clone());
         let request = Request::Spawn(message(command));
         self.shared
             .enter(|state| state.commands.insert(id, incoming))?;
         self.shared.send(id, &request)?;
         match answer.await {
             Ok(Ok(())) => Ok(Process {
-                events: events(receiver),
+                events: events(receiver, room),
                 control: Box::new(Control {
                     shared: Arc::clone(&self.shared),
                     id,
@@ -158,6 +159,11 @@ impl Shared {
     /// Whether a command has not ended.
     pub(super) fn is_live(&self, id: u32) -> bool {
         self.state().commands.contains_key(&id)
+    }
+
+    /// Where a command's output waits for its reader.
+    fn room(&self, id: u32) -> Option<Room> {
+        Some(self.state().commands.get(&id)?.room().clone())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -241,11 +247,11 @@ async fn receive(mut stream: OwnedReadHalf, mut decoder: Decoder, shared: Arc<Sh
             match decoder.next() {
                 Ok(None) => break,
                 Ok(Some(frame)) => {
-                    let event = Event::read(&frame).map_err(|error| error.to_string());
-                    if event
-                        .and_then(|event| shared.event(frame.id, event))
-                        .is_err()
-                    {
+                    let Ok(event) = Event::read(&frame) else { break 'open };
+                    if let (Event::Output(_, bytes), Some(room)) = (&event, shared.room(frame.id)) {
+                        room.take(bytes.len()).await;
+                    }
+                    if shared.event(frame.id, event).is_err() {
                         break 'open;
                     }
                 }

@@ -70,6 +70,9 @@ pub struct TtySize {
 }
 
 /// A started command: what it says, and a handle to it. Dropping both does not kill it.
+///
+/// `events` must be read or dropped: a reader that stops reading slows the command down, and in the
+/// end everything in its cell.
 pub struct Process {
     /// Output and end, in order. [`ProcessEvent::Exited`] comes last and once.
     pub events: BoxStream<'static, ProcessEvent>,
@@ -102,7 +105,8 @@ pub enum ExitStatus {
 /// Acts on a command while it runs.
 #[async_trait]
 pub trait ProcessControl: Send + Sync {
-    /// Writes to its standard input or terminal. An empty write to a pipe closes it.
+    /// Writes to its standard input or terminal. An empty write to a pipe closes it; to a terminal
+    /// it does nothing (end of file is `\x04` there).
     ///
     /// # Errors
     /// [`CellError::Gone`] when the command or the cell has ended.

@@ -8,11 +8,14 @@
 //!    in the prefix without its result may have run or not when a process dies, so both are tried.
 //! 3. The session's directory gets the prefix as its log, and `recto exec resume` goes on, in as many
 //!    runs as there are turns left.
-//! 4. The last turn must end as it did in the session that nobody cut (exit code and whole outcome,
-//!    the answer included), every file of the work tree must be the same, and so must the subjects of
-//!    the commits and git's status. The new log must begin with the prefix, byte for byte, and its
-//!    next record must be `driver.attached`; and each step's conversation begins with the one before,
-//!    up to a compaction.
+//! 4. The last turn must end as it did in the session that nobody cut: exit code and outcome with its
+//!    answer (of a failure the reason, not its words). Every file of the work tree must be the same,
+//!    and so must the subjects of the commits and git's status. The new log must begin with the
+//!    prefix, byte for byte, and its next record must be `driver.attached`; and each step's
+//!    conversation begins with the one before, up to a compaction.
+//! 5. A session that was interrupted is interrupted again only where the request to stop is in the
+//!    prefix; from an earlier one it goes on to its answer. What was used up (tokens, time) is not
+//!    compared: a repair costs a step.
 //!
 //! A scripted model does not think. So each script has a `mend` command, which it gives when it is
 //! told that a result was lost, that a response was cut, or that a process is no longer there; it
@@ -31,7 +34,7 @@ use recto_testkit::{Home, Live, Repository, Run, Script, Tree, replace, tree};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-pub struct Turn {
+pub(crate) struct Turn {
     prompt: &'static str,
     flags: Vec<String>,
     /// SIGINT comes as soon as a command runs.
@@ -39,7 +42,7 @@ pub struct Turn {
 }
 
 /// A session to be made and cut.
-pub struct Scenario {
+pub(crate) struct Scenario {
     home: Home,
     repo: Repository,
     replies: Vec<Value>,
@@ -60,7 +63,7 @@ struct End {
     git: String,
 }
 
-pub fn scenario(files: &[(&str, &str)]) -> Scenario {
+pub(crate) fn scenario(files: &[(&str, &str)]) -> Scenario {
     Scenario {
         home: Home::new(),
         repo: Repository::new(files),
@@ -74,40 +77,41 @@ pub fn scenario(files: &[(&str, &str)]) -> Scenario {
 }
 
 impl Scenario {
-    pub fn reply(mut self, reply: Value) -> Self {
+    pub(crate) fn reply(mut self, reply: Value) -> Self {
         self.replies.push(reply);
         self
     }
 
-    pub fn exec(self, command: &str) -> Self {
+    pub(crate) fn exec(self, command: &str) -> Self {
         self.call("exec_command", json!({"cmd": command}))
     }
 
-    pub fn call(self, tool: &str, arguments: Value) -> Self {
+    pub(crate) fn call(self, tool: &str, arguments: Value) -> Self {
         self.reply(json!({"events": [{"call": tool, "arguments": arguments}]}))
     }
 
-    pub fn patch(self, patch: &str) -> Self {
+    pub(crate) fn patch(self, patch: &str) -> Self {
         self.call("apply_patch", json!({"input": patch}))
     }
 
     /// The final answer, which can be given again when it was cut.
-    pub fn answer(self, text: &str) -> Self {
+    pub(crate) fn answer(self, text: &str) -> Self {
         self.reply(json!({"text": text, "times": 4}))
     }
 
     /// What brings about whatever a cut response was to bring about.
-    pub fn mend(self, command: &str) -> Self {
+    pub(crate) fn mend(self, command: &str) -> Self {
         self.on_loss(&json!({"events": [{"call": "exec_command", "arguments": {"cmd": command}}]}))
     }
 
-    pub fn on_loss(self, reply: &Value) -> Self {
+    pub(crate) fn on_loss(self, reply: &Value) -> Self {
         let lost = ["The worker stopped before", "no running command"];
-        lost.into_iter().fold(self.on_cut(reply), |this, told| this.told(told, reply))
+        lost.into_iter()
+            .fold(self.on_cut(reply), |this, told| this.told(told, reply))
     }
 
     /// What the model says when a response was cut that held a message.
-    pub fn on_cut(self, reply: &Value) -> Self {
+    pub(crate) fn on_cut(self, reply: &Value) -> Self {
         self.told("The connection broke before", reply)
     }
 
@@ -118,47 +122,55 @@ impl Scenario {
         self
     }
 
-    pub fn turn(self, prompt: &'static str, flags: &[&str]) -> Self {
+    pub(crate) fn turn(self, prompt: &'static str, flags: &[&str]) -> Self {
         self.add_turn(prompt, flags, false)
     }
 
-    pub fn interrupted_turn(mut self, prompt: &'static str, gate: &'static str) -> Self {
+    pub(crate) fn interrupted_turn(mut self, prompt: &'static str, gate: &'static str) -> Self {
         self.gate = Some(gate);
         self.add_turn(prompt, &[], true)
     }
 
     fn add_turn(mut self, prompt: &'static str, flags: &[&str], interrupted: bool) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        self.turns.push(Turn { prompt, flags, interrupted });
+        self.turns.push(Turn {
+            prompt,
+            flags,
+            interrupted,
+        });
         self
     }
 
-    pub fn ask(mut self) -> Self {
+    pub(crate) fn ask(mut self) -> Self {
         self.command = "ask";
         self
     }
 
     /// Also cuts in the middle of every line.
-    pub fn torn(mut self) -> Self {
+    pub(crate) fn torn(mut self) -> Self {
         self.torn = true;
         self
     }
 
-    pub fn ends_with(mut self, code: i32) -> Self {
+    pub(crate) fn ends_with(mut self, code: i32) -> Self {
         self.code = code;
         self
     }
 
-    pub fn home(&self) -> &Home {
+    pub(crate) fn home(&self) -> &Home {
         &self.home
     }
 
     /// Runs the session and proves it for every prefix.
-    pub fn prove(mut self) {
+    pub(crate) fn prove(mut self) {
         if self.turns.is_empty() {
             self = self.turn("do it", &[]);
         }
-        let script = self.replies.iter().cloned().fold(Script::new(), Script::reply);
+        let script = self
+            .replies
+            .iter()
+            .cloned()
+            .fold(Script::new(), Script::reply);
         let model = script.model();
         let kept = tempfile::tempdir().unwrap();
         let pristine = kept.path().join("pristine");
@@ -175,8 +187,10 @@ impl Scenario {
         replace(&session, &kept.path().join("session"));
 
         let lines: Vec<&str> = log.split_inclusive('\n').collect();
-        let records: Vec<Record> =
-            lines.iter().map(|line| Record::from_line(line.trim_end()).unwrap()).collect();
+        let records: Vec<Record> = lines
+            .iter()
+            .map(|line| Record::from_line(line.trim_end()).unwrap())
+            .collect();
         check_folds(&records);
         let mut replay = Replay::new(&pristine, kept.path().join("tree"));
         let mut cuts = 0;
@@ -244,12 +258,19 @@ impl Scenario {
         }
         let log = std::fs::read_to_string(self.log()).unwrap();
         assert!(log.starts_with(prefix), "{about}");
-        let next: Value = serde_json::from_str(log[prefix.len()..].lines().next().unwrap()).unwrap();
+        let next: Value =
+            serde_json::from_str(log[prefix.len()..].lines().next().unwrap()).unwrap();
         assert_eq!(next["kind"], "driver.attached", "{about}");
         let torn = text.len() - prefix.len();
-        assert_eq!(next["body"]["torn_bytes"].as_u64().unwrap_or(0), torn as u64, "{about}");
-        let all: Vec<Record> =
-            log.lines().map(|line| Record::from_line(line).unwrap()).collect();
+        assert_eq!(
+            next["body"]["torn_bytes"].as_u64().unwrap_or(0),
+            torn as u64,
+            "{about}"
+        );
+        let all: Vec<Record> = log
+            .lines()
+            .map(|line| Record::from_line(line).unwrap())
+            .collect();
         check_input_grows(&all, about);
     }
 
@@ -300,8 +321,10 @@ impl Scenario {
 
     fn end(&self, run: Run) -> End {
         let log = std::fs::read_to_string(self.log()).unwrap();
-        let records: Vec<Record> =
-            log.lines().map(|line| Record::from_line(line).unwrap()).collect();
+        let records: Vec<Record> = log
+            .lines()
+            .map(|line| Record::from_line(line).unwrap())
+            .collect();
         let outcome = last_outcome(&records);
         End {
             code: run.code,
@@ -342,7 +365,10 @@ fn check_folds(records: &[Record]) {
         let folded = Session::replay(&records[..count]).unwrap();
         assert_eq!(folded, grown, "prefix of {count}");
         // Every state has an answer; asking does not change it.
-        assert_eq!(format!("{:?}", folded.next()), format!("{:?}", grown.next()));
+        assert_eq!(
+            format!("{:?}", folded.next()),
+            format!("{:?}", grown.next())
+        );
     }
     check_input_grows(records, "the session that was not cut");
 }
@@ -354,7 +380,11 @@ fn check_input_grows(records: &[Record], about: &str) {
         session.apply(record);
         let shortens = matches!(record.body, Body::Compacted(_) | Body::CompactionFailed(_));
         let grown = session.input().starts_with(&before);
-        assert!(grown || shortens, "{about}: record {} changed the input", record.seq);
+        assert!(
+            grown || shortens,
+            "{about}: record {} changed the input",
+            record.seq
+        );
         before = session.input().to_owned();
     }
 }
@@ -414,7 +444,12 @@ impl Replay {
     fn finished(&mut self, call: &ToolCall, status: ToolStatus, effect: &Effect) {
         let ran = matches!(status, ToolStatus::Ok | ToolStatus::Failed);
         match effect {
-            Effect::Command { command, session: Some(_), exit_code: None, .. } => {
+            Effect::Command {
+                command,
+                session: Some(_),
+                exit_code: None,
+                ..
+            } => {
                 self.background.push(command.clone());
             }
             Effect::Command { command, .. } if call.name == "write_stdin" => {
@@ -440,8 +475,12 @@ impl Replay {
             std::fs::write(repo.join(gate), "").unwrap();
         }
         if pending_too {
-            self.background.iter().for_each(|command| shell(repo, command, SAID));
-            self.pending.iter().for_each(|id| redo(repo, &self.calls[id]));
+            self.background
+                .iter()
+                .for_each(|command| shell(repo, command, SAID));
+            self.pending
+                .iter()
+                .for_each(|id| redo(repo, &self.calls[id]));
         }
     }
 }
@@ -468,7 +507,7 @@ fn redo(tree: &Path, call: &ToolCall) {
 }
 
 /// What commands in the background are told.
-pub const SAID: &str = "hello\n";
+pub(crate) const SAID: &str = "hello\n";
 
 fn shell(tree: &Path, command: &str, input: &str) {
     if command.contains("*** Begin Patch") {
@@ -485,7 +524,13 @@ fn shell(tree: &Path, command: &str, input: &str) {
     }
     let mut shell = Command::new("timeout");
     let fed = format!("printf %s \"$0\" | {{ {command}\n}}");
-    shell.args(["20", "bash", "-c", if input.is_empty() { command } else { &fed }, input]);
+    shell.args([
+        "20",
+        "bash",
+        "-c",
+        if input.is_empty() { command } else { &fed },
+        input,
+    ]);
     shell.current_dir(tree);
     for name in ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"] {
         shell.env(name, "Tester");

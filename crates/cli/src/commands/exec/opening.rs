@@ -8,13 +8,13 @@ use recto_protocol::policy::Policy;
 use recto_protocol::ports::files::Files;
 use recto_protocol::ports::log::Log;
 use recto_protocol::record::Body;
-use recto_protocol::settings::{Mode, Settings};
+use recto_protocol::settings::{Budget, Mode, Settings};
 use recto_protocol::{Item, Record, SessionId};
 use recto_runtime::opening::Opening;
 use recto_store::{MemoryLog, Sessions};
 
 use super::Request;
-use crate::args::ExecCommand;
+use crate::args::{ExecCommand, RunArgs};
 use crate::compose::home::Home;
 use crate::compose::place::{Place, text};
 use crate::compose::prompt;
@@ -106,7 +106,10 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
         Source::New => None,
         Source::Resumed { settings, .. } | Source::Forked { settings, .. } => Some(&**settings),
     };
-    let settled = settle::settle(home, &place, &request.run, before)?;
+    let mut settled = settle::settle(home, &place, &request.run, before)?;
+    if let Some(before) = before {
+        settled.budget = budget(&request.run, &settled.budget, &before.budget);
+    }
     let needed = match (unfinished, request.run.image.is_empty()) {
         (_, false) => prompt::Needed::ImagesWillDo,
         (true, true) => prompt::Needed::No,
@@ -128,6 +131,24 @@ fn images(given: &[PathBuf]) -> Vec<PathBuf> {
         _ => vec![path.clone()],
     };
     given.iter().flat_map(split).collect()
+}
+
+/// The limits of a session that is gone on with: what the command line says now, else what they were.
+/// A limit given once must not be gone because a later command line is silent.
+fn budget(run: &RunArgs, now: &Budget, before: &Budget) -> Budget {
+    if run.config.iter().any(|pair| pair.starts_with("budget")) {
+        return now.clone();
+    }
+    Budget {
+        steps: if run.max_steps.is_some() { now.steps } else { before.steps.or(now.steps) },
+        cost: if run.max_cost.is_some() { now.cost } else { before.cost.or(now.cost) },
+        tokens: if run.max_tokens.is_some() { now.tokens } else { before.tokens.or(now.tokens) },
+        seconds: if run.max_seconds.is_some() {
+            now.seconds
+        } else {
+            before.seconds.or(now.seconds)
+        },
+    }
 }
 
 fn no_id() -> Failure {
