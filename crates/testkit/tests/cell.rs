@@ -112,6 +112,31 @@ fn the_programs_own_directory_cannot_be_read_even_inside_the_work_tree() {
 }
 
 #[test]
+fn tools_that_variables_name_are_shown_without_their_credentials_and_never_a_whole_home() {
+    for user in User::all() {
+        let mut home = Home::of(user);
+        home.write("tools/cargo/bin/tool", "tool")
+            .write("tools/cargo/credentials.toml", SECRET);
+        home.write(".ssh/id_ed25519", SECRET);
+        let (at, cargo) = (
+            home.path().display().to_string(),
+            home.path().join("tools/cargo"),
+        );
+        home.set("CARGO_HOME", cargo.to_str().unwrap())
+            .set("VIRTUAL_ENV", &at);
+        let repo = Repository::new(&[("a.txt", "a\n")]);
+        repo.give_to(user);
+        let script =
+            format!("cd {at}; cat $CARGO_HOME/bin/tool $CARGO_HOME/credentials.toml .ssh/*");
+        let run = home.run(repo.path(), &["cell", "--", "sh", "-c", &script]);
+        assert!(
+            run.stdout.starts_with("tool") && !run.stdout.contains(SECRET),
+            "{user:?}: {run:?}"
+        );
+    }
+}
+
+#[test]
 fn other_processes_cannot_be_seen_or_signalled() {
     for place in places() {
         let mut other = Command::new("sleep").arg("1000").spawn().unwrap();

@@ -31,7 +31,16 @@ fn main() -> ExitCode {
     if words.get(1).map(String::as_str) == Some("harness") {
         return death::harness(&words[2..]);
     }
-    let filter = words.iter().skip(1).find(|word| !word.starts_with('-'));
+    // The options of the standard harness, as far as test runners use them.
+    let has = |option: &str| words.iter().any(|word| word == option);
+    let is_value = |at: usize| words[at - 1] == "--format";
+    let filter =
+        (1..words.len()).find(|&at| !words[at].starts_with('-') && !is_value(at)).map(|at| &words[at]);
+    let fits = |name: &str| match filter {
+        Some(filter) if has("--exact") => name == filter,
+        Some(filter) => name.contains(filter.as_str()),
+        None => true,
+    };
     let cases: Vec<Case> = [
         commands::CASES,
         confinement::CASES,
@@ -41,9 +50,10 @@ fn main() -> ExitCode {
     ]
     .concat()
     .into_iter()
-    .filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter.as_str())))
+    // Runners ask for the ignored ones separately, and there are none.
+    .filter(|(name, _)| fits(name) && !has("--ignored"))
     .collect();
-    if words.iter().any(|word| word == "--list") {
+    if has("--list") {
         for (name, _) in &cases {
             println!("{name}: test");
         }
@@ -62,8 +72,9 @@ fn main() -> ExitCode {
             failed.push(*name);
         }
     }
+    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
     println!(
-        "test result for {who}: {} passed; {} failed\n",
+        "test result: {verdict}. {} passed; {} failed; as {who}\n",
         cases.len() - failed.len(),
         failed.len()
     );
