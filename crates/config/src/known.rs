@@ -106,6 +106,9 @@ const KEYS: &[Key] = &[
     key("sandbox_workspace_write.writable_roots", NONE, Kind::List(ListOf::Paths), WIDENS,
         "Further directories that commands may write in `workspace-write`.",
         r#"sandbox_workspace_write.writable_roots = ["/srv/cache"]"#),
+    key("readable_roots", NONE, Kind::List(ListOf::Paths), WIDENS,
+        "Further directories that commands may read, such as toolchains outside the usual places.",
+        r#"readable_roots = ["/srv/toolchains"]"#),
     key("approval_policy", NONE, Kind::Choice(&[
             ("never", &[]), ("on-request", &[]), ("on-failure", &[]), ("untrusted", &[]),
         ]), YOURS,

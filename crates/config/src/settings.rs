@@ -31,6 +31,8 @@ pub struct Config {
     pub sandbox_mode: Access,
     /// What else is allowed in `workspace-write`.
     pub sandbox_workspace_write: WorkspaceWrite,
+    /// Further directories that commands may read; absolute.
+    pub readable_roots: Vec<String>,
     /// The variables that commands see.
     pub env: Env,
     /// Where to stop.

@@ -18,9 +18,10 @@ use crate::wire::{Request, Resize, Signal, SpawnError};
 /// Bytes of input per request; one is under way at a time.
 const PIECE: usize = 64 << 10;
 
-/// Output bytes that wait to be read before the cell is not listened to any more. A reader that is
-/// slower than a command slows the command, and nothing piles up here.
-const BACKLOG: usize = 1 << 20;
+/// Output bytes of one command that wait to be read before the cell is not listened to any more.
+/// More than the usual cap, so that a command nobody reads from holds nobody up; with a cap without
+/// an end, a reader that is slower than the command slows the command, and nothing piles up.
+const BACKLOG: usize = 16 << 20;
 
 /// Room for output that waits to be read.
 #[derive(Clone, Debug)]

@@ -35,7 +35,7 @@ pub fn init_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     ) {
         (Some("cell"), Some(parent)) => isolate::run(parent, true),
         (Some("direct"), Some(parent)) => isolate::run(parent, false),
-        (Some("sweep"), Some(_)) => sweep::run(),
+        (Some("sweep"), Some(parent)) => sweep::run(parent),
         _ => ExitCode::from(2),
     }
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::PidfdFlags;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 
 use super::{pages, privileges};
@@ -23,8 +24,11 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// Runs until the harness' end of the stream closes, then sweeps.
-pub(super) fn run() -> ExitCode {
+/// Runs until the harness, process `parent`, is gone, then sweeps.
+pub(super) fn run(parent: i32) -> ExitCode {
+    // Taken first, while the number certainly is the harness'.
+    let harness = rustix::process::Pid::from_raw(parent)
+        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
     // Already a group leader is fine too.
     let _ = rustix::process::setsid();
     if privileges::close_inherited().is_err() {
@@ -42,6 +46,10 @@ pub(super) fn run() -> ExitCode {
                 watched.remove(&id);
             }
         }
+    }
+    if let Some(harness) = harness {
+        // A dying process closes its stream before it lets go of its locks on stubs.
+        let _ = rustix::event::poll(&mut [PollFd::new(&harness, PollFlags::IN)], Some(&PATIENCE));
     }
     for (paths, alive) in watched.into_values() {
         if let Some(alive) = alive {

@@ -42,6 +42,7 @@ async fn run_inside(args: CellArgs) -> Result<u8, Failure> {
         policy: settled.policy.clone(),
         root: place.root(),
         cwd: &place.cwd,
+        readable: settled.readable.clone(),
         env: settled.command_env.clone(),
         repository: place.repository.as_ref(),
     })

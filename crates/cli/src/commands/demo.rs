@@ -155,6 +155,7 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
         policy,
         root: place.root(),
         cwd: &place.cwd,
+        readable: Vec::new(),
         env: Vec::new(),
         repository: None,
     })

@@ -61,7 +61,11 @@ pub fn run(request: Request) -> Result<u8, Failure> {
     let ran = super::block_on(run_turn(request, &surface));
     match ran {
         Ok((ran, last_message)) => {
-            finish(&ran, json, last_message.as_deref())
+            let code = finish(&ran, json, last_message.as_deref())?;
+            match surface.with(|surface| surface.lost()) {
+                Some(why) => Err(Failure::unavailable(anyhow!("events were lost: {why}"))),
+                None => Ok(code),
+            }
         }
         Err(failure) => {
             if json {
@@ -184,6 +188,7 @@ async fn assemble(
         policy: opened.policy(),
         root: opened.place.root(),
         cwd: &opened.place.cwd,
+        readable: settled.readable.clone(),
         env: settled.command_env.clone(),
         repository: opened.place.repository.as_ref(),
     });

@@ -37,6 +37,8 @@ pub struct Wanted<'a> {
     pub root: &'a Path,
     /// The working directory.
     pub cwd: &'a Path,
+    /// Further directories that commands may read.
+    pub readable: Vec<PathBuf>,
     /// Variables for commands.
     pub env: Vec<(String, String)>,
     /// The repository, whose configuration may name an author.
@@ -59,6 +61,7 @@ pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
         ..CellSpec::new(wanted.policy.clone(), wanted.root)
             .with_tools_of(&wanted.home.user, &wanted.home.path)
     };
+    spec.readable.extend(wanted.readable.into_iter().filter(|path| path.is_dir()));
     for (_, path) in tools {
         spec.hidden.extend(TOOL_SECRETS.map(|name| path.join(name)));
         // What may be written stays writable: a virtual environment often lies in the work tree.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -40,6 +40,8 @@ pub struct Settled {
     pub web_search: WebSearch,
     /// What commands may do.
     pub policy: Policy,
+    /// Further directories that commands may read.
+    pub readable: Vec<PathBuf>,
     /// Whether the command line says what commands may do.
     pub policy_is_explicit: bool,
     /// Commands that must pass before work counts as done.
@@ -107,6 +109,7 @@ pub fn settle(
             recto_config::WebSearch::Live => WebSearch::Live,
         },
         policy: config.policy(),
+        readable: config.readable_roots.iter().map(PathBuf::from).collect(),
         policy_is_explicit: is_explicit(&resolved, &["sandbox_mode", "sandbox_workspace_write"]),
         checks: config.checks.clone(),
         budget: config.budget.clone(),

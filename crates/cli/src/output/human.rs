@@ -146,12 +146,10 @@ impl Human {
 
     fn step_failed(&self, body: &StepFailed) {
         let message = safe(&body.error.message);
-        match body.retry_in {
-            Some(wait) => self.say(&format!(
-                "warning: {message}; trying again in {:.1} s",
-                wait.as_secs_f64()
-            )),
-            None => self.say(&format!("error: {message}")),
+        // Without another try, the turn's end tells it.
+        if let Some(wait) = body.retry_in {
+            let seconds = wait.as_secs_f64();
+            self.say(&format!("warning: {message}; trying again in {seconds:.1} s"));
         }
     }
 

@@ -51,12 +51,9 @@ pub struct OutputCap {
 }
 
 impl Default for OutputCap {
-    /// 8 MiB as they come and the last 1 MiB.
+    /// 4 MiB as they come and the last 1 MiB.
     fn default() -> Self {
-        Self {
-            head: 8 << 20,
-            tail: 1 << 20,
-        }
+        Self { head: 4 << 20, tail: 1 << 20 }
     }
 }
 
@@ -71,8 +68,8 @@ pub struct TtySize {
 
 /// A started command: what it says, and a handle to it. Dropping both does not kill it.
 ///
-/// `events` must be read or dropped: a reader that stops reading slows the command down, and in the
-/// end everything in its cell.
+/// `events` must be read or dropped: with a large [`OutputCap`], a reader that stops reading slows
+/// the command down, and in the end everything in its cell.
 pub struct Process {
     /// Output and end, in order. [`ProcessEvent::Exited`] comes last and once.
     pub events: BoxStream<'static, ProcessEvent>,

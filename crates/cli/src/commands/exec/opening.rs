@@ -15,7 +15,7 @@ use recto_store::{MemoryLog, Sessions};
 
 use super::Request;
 use crate::args::{ExecCommand, RunArgs};
-use crate::compose::home::Home;
+use crate::compose::home::{Home, open_regular};
 use crate::compose::place::{Place, text};
 use crate::compose::prompt;
 use crate::compose::settle::{self, Settled};
@@ -347,7 +347,7 @@ fn user_instructions(home: &Home) -> Vec<recto_agent::agents_md::File> {
         .find_map(|name| {
             let path = home.file(name);
             let mut bytes = Vec::new();
-            let file = std::fs::File::open(&path).ok()?;
+            let file = open_regular(&path).ok()?;
             file.take(MOST_INSTRUCTIONS).read_to_end(&mut bytes).ok()?;
             let text = String::from_utf8_lossy(&bytes).into_owned();
             (!text.trim().is_empty()).then(|| recto_agent::agents_md::File {

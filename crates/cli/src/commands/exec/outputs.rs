@@ -78,6 +78,14 @@ impl Surface {
         }
     }
 
+    /// Why events were lost, if they were.
+    pub fn lost(&self) -> Option<String> {
+        match &self.face {
+            Face::Jsonl(jsonl) => jsonl.lost().map(ToString::to_string),
+            Face::Human(_) => None,
+        }
+    }
+
     /// Tells people what was committed.
     pub fn work(&mut self, work: &Work) {
         const SHOWN: usize = 5;

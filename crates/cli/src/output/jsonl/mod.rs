@@ -11,7 +11,7 @@ mod line;
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{self, Write};
 
 use recto_evidence::Report;
 use recto_protocol::record::{Body, StepFailed};
@@ -49,7 +49,7 @@ pub struct Jsonl<W> {
     waiting: Vec<Value>,
     in_turn: bool,
     end: Option<Value>,
-    failed: bool,
+    failed: Option<io::Error>,
 }
 
 impl<W: Write + Send> Jsonl<W> {
@@ -73,7 +73,7 @@ impl<W: Write + Send> Jsonl<W> {
             waiting: Vec::new(),
             in_turn: false,
             end: None,
-            failed: false,
+            failed: None,
         }
     }
 
@@ -142,8 +142,13 @@ impl<W: Write + Send> Jsonl<W> {
         }
     }
 
+    /// Why events were lost, if they were; a reader that went away wanted no more of them.
+    pub fn lost(&self) -> Option<&io::Error> {
+        self.failed.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+    }
+
     fn line(&mut self, event: &Value) {
-        if self.failed {
+        if self.failed.is_some() {
             return;
         }
         // One write per event, so that a reader never sees half a line for long. A reader that
@@ -151,7 +156,7 @@ impl<W: Write + Send> Jsonl<W> {
         let mut line = one_line(event);
         line.push('\n');
         let written = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
-        self.failed = written.is_err();
+        self.failed = written.err();
     }
 
     fn item_id(&mut self) -> String {
