@@ -24,7 +24,8 @@ fn size(mode: Mode, apply_patch: PatchTool) -> usize {
         policy: &Policy::default(),
         checks: &[],
     });
-    let tools: serde_json::Value = serde_json::from_str(&tools::offered(mode, &profile, tools::WebSearch::Off)).unwrap();
+    let tools: serde_json::Value =
+        serde_json::from_str(&tools::offered(mode, &profile, tools::WebSearch::Off)).unwrap();
     let input: Vec<serde_json::Value> = [environment, Item::message("user", "hi")]
         .iter()
         .map(|item| serde_json::from_str(item.raw()).unwrap())
@@ -64,7 +65,8 @@ fn every_tool_has_a_name_a_description_and_a_closed_schema() {
             ..Profile::default()
         };
         let offered: Vec<serde_json::Value> =
-            serde_json::from_str(&tools::offered(Mode::Code, &profile, tools::WebSearch::Off)).unwrap();
+            serde_json::from_str(&tools::offered(Mode::Code, &profile, tools::WebSearch::Off))
+                .unwrap();
         for tool in offered {
             assert!(
                 tool["name"].is_string() && tool["description"].is_string(),

@@ -32,12 +32,20 @@ pub struct Failure {
 impl Failure {
     /// The command line, the configuration or the input can't be used.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: USAGE, error: error.into(), hint: None }
+        Self {
+            code: USAGE,
+            error: error.into(),
+            hint: None,
+        }
     }
 
     /// The machine lacks something.
     pub fn unavailable(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: UNAVAILABLE, error: error.into(), hint: None }
+        Self {
+            code: UNAVAILABLE,
+            error: error.into(),
+            hint: None,
+        }
     }
 
     /// Adds what the user can do.
@@ -56,13 +64,21 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { code: UNAVAILABLE, error, hint: None }
+        Self {
+            code: UNAVAILABLE,
+            error,
+            hint: None,
+        }
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self { code: UNAVAILABLE, error: error.into(), hint: None }
+        Self {
+            code: UNAVAILABLE,
+            error: error.into(),
+            hint: None,
+        }
     }
 }
 

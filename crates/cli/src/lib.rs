@@ -3,7 +3,10 @@
 //! This is the only crate that names adapters, reads the environment and the home directory, and
 //! decides exit codes.
 
-#![allow(unreachable_pub, reason = "one binary: nothing of it is reached from outside")]
+#![allow(
+    unreachable_pub,
+    reason = "one binary: nothing of it is reached from outside"
+)]
 
 mod args;
 mod commands;
@@ -26,7 +29,9 @@ pub fn main() -> ExitCode {
         return recto_cell::init_main(raw);
     }
     let rest: Vec<OsString> = program.into_iter().chain(first).chain(raw).collect();
-    let called = rest.first().and_then(|p| std::path::Path::new(p).file_name().map(Into::into));
+    let called = rest
+        .first()
+        .and_then(|p| std::path::Path::new(p).file_name().map(Into::into));
     if called == Some(OsString::from("apply_patch")) {
         return commands::apply_patch::as_program(&rest[1..]);
     }
@@ -35,7 +40,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors; a closed pipe is nothing to report.
             let _ = error.print();
-            if error.use_stderr() { exit::USAGE.into() } else { ExitCode::SUCCESS }
+            if error.use_stderr() {
+                exit::USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            }
         }
     }
 }

@@ -141,7 +141,11 @@ impl Flags {
                 list(&self.add_dirs),
             ),
             ("--check", "checks", list(&self.checks)),
-            ("--max-steps", "budget.steps", number(self.steps.map(u64::from))),
+            (
+                "--max-steps",
+                "budget.steps",
+                number(self.steps.map(u64::from)),
+            ),
             ("--max-cost", "budget.cost", cost),
             ("--max-tokens", "budget.tokens", number(self.tokens)),
             ("--max-seconds", "budget.seconds", number(self.seconds)),

@@ -47,6 +47,9 @@ impl Live {
 
     pub(crate) fn emit(&self, event: LiveEvent<'_>) {
         // A sink that panicked once is still the only one there is.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).event(event);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .event(event);
     }
 }

@@ -67,9 +67,16 @@ impl Opening {
             checks: &checks,
         });
         let mut bodies: Vec<Body> = vec![
-            SessionStarted { settings: self.settings(checks) }.into(),
-            ContextAdded { about: "environment".into(), items: vec![environment], sources: vec![] }
-                .into(),
+            SessionStarted {
+                settings: self.settings(checks),
+            }
+            .into(),
+            ContextAdded {
+                about: "environment".into(),
+                items: vec![environment],
+                sources: vec![],
+            }
+            .into(),
         ];
         bodies.extend(instruction_records(&found, false));
         bodies
@@ -84,7 +91,13 @@ impl Opening {
         files: &Arc<dyn Files>,
     ) -> Vec<Body> {
         let program_version = self.program_version.clone();
-        let mut bodies: Vec<Body> = vec![DriverAttached { program_version, torn_bytes }.into()];
+        let mut bodies: Vec<Body> = vec![
+            DriverAttached {
+                program_version,
+                torn_bytes,
+            }
+            .into(),
+        ];
         let changed = self.changed_settings(before);
         let policy = changed.policy.clone();
         if changed != SettingsChanged::default() {
@@ -92,7 +105,14 @@ impl Opening {
         }
         if let Some(policy) = policy {
             let items = vec![context::policy_changed(&policy)];
-            bodies.push(ContextAdded { about: "policy".into(), items, sources: vec![] }.into());
+            bodies.push(
+                ContextAdded {
+                    about: "policy".into(),
+                    items,
+                    sources: vec![],
+                }
+                .into(),
+            );
         }
         let found = self.instruction_files(files.as_ref());
         if instruction_items(&found, false).as_slice() != given_before(records)
@@ -151,7 +171,11 @@ impl Opening {
     fn instruction_files(&self, files: &dyn Files) -> Vec<File> {
         let names = instructions::names(&self.instruction_names);
         let root = self.repository.as_deref().unwrap_or(&self.cwd);
-        let inner = self.cwd.strip_prefix(root).unwrap_or_default().trim_matches('/');
+        let inner = self
+            .cwd
+            .strip_prefix(root)
+            .unwrap_or_default()
+            .trim_matches('/');
         let own = instructions::ancestors(inner)
             .filter_map(|directory| instructions::read(files, &names, &directory));
         self.user_instructions.iter().cloned().chain(own).collect()
@@ -182,19 +206,31 @@ fn instruction_records(found: &[File], replaces: bool) -> Vec<Body> {
     if items.is_empty() {
         return Vec::new();
     }
-    let warnings = agents_md::select(found, agents_md::BUDGET).notices.into_iter().map(|message| {
-        Body::from(Warning { code: "instructions_cut".into(), message })
-    });
+    let warnings = agents_md::select(found, agents_md::BUDGET)
+        .notices
+        .into_iter()
+        .map(|message| {
+            Body::from(Warning {
+                code: "instructions_cut".into(),
+                message,
+            })
+        });
     let sources = found.iter().map(|file| file.path.clone()).collect();
-    let added = ContextAdded { about: instructions::ABOUT.into(), items, sources };
+    let added = ContextAdded {
+        about: instructions::ABOUT.into(),
+        items,
+        sources,
+    };
     warnings.chain([added.into()]).collect()
 }
 
 /// The instruction items that the log gave last for the start directories.
 fn given_before(records: &[Record]) -> &[Item] {
-    let at_start = |record: &&Record| matches!(
-        &record.body, Body::ContextAdded(added) if added.about == instructions::ABOUT
-    );
+    let at_start = |record: &&Record| {
+        matches!(
+            &record.body, Body::ContextAdded(added) if added.about == instructions::ABOUT
+        )
+    };
     let mut given: &[Item] = &[];
     let mut fresh = true;
     for record in records {

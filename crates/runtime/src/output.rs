@@ -124,12 +124,17 @@ fn is_continuation(byte: u8) -> bool {
 
 fn boundary_before(bytes: &[u8], at: usize) -> usize {
     let from = at.saturating_sub(3);
-    (from..=at).rev().find(|&i| i >= bytes.len() || !is_continuation(bytes[i])).unwrap_or(at)
+    (from..=at)
+        .rev()
+        .find(|&i| i >= bytes.len() || !is_continuation(bytes[i]))
+        .unwrap_or(at)
 }
 
 fn boundary_after(bytes: &[u8], at: usize) -> usize {
     let to = (at + 3).min(bytes.len());
-    (at..=to).find(|&i| i >= bytes.len() || !is_continuation(bytes[i])).unwrap_or(at)
+    (at..=to)
+        .find(|&i| i >= bytes.len() || !is_continuation(bytes[i]))
+        .unwrap_or(at)
 }
 
 #[cfg(test)]
@@ -140,7 +145,13 @@ mod tests {
     fn short_output_is_whole() {
         let mut capture = Capture::default();
         capture.push(b"hi\n");
-        assert_eq!(capture.take(None, None), Shown { text: "hi\n".into(), tokens: 1 });
+        assert_eq!(
+            capture.take(None, None),
+            Shown {
+                text: "hi\n".into(),
+                tokens: 1
+            }
+        );
         assert_eq!(capture.lines(), 1);
         capture.push(b"more");
         assert_eq!(capture.take(None, None).text, "more");
@@ -155,8 +166,18 @@ mod tests {
         }
         let shown = capture.take(Some(50), Some("abc123"));
         assert!(shown.text.starts_with("line 1\nline 2\n"), "{}", shown.text);
-        assert!(shown.text.ends_with("line 29999\nline 30000\n"), "{}", shown.text);
-        assert!(shown.text.contains("of 30000; read_chunk with chunk_id abc123"), "{}", shown.text);
+        assert!(
+            shown.text.ends_with("line 29999\nline 30000\n"),
+            "{}",
+            shown.text
+        );
+        assert!(
+            shown
+                .text
+                .contains("of 30000; read_chunk with chunk_id abc123"),
+            "{}",
+            shown.text
+        );
         assert!(shown.text.len() < 400);
     }
 

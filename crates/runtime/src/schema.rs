@@ -32,7 +32,10 @@ impl Schema {
         }
         let validator = jsonschema::validator_for(&value)
             .map_err(|error| SchemaError::Schema(error.to_string()))?;
-        Ok(Self { text: value.to_string(), validator })
+        Ok(Self {
+            text: value.to_string(),
+            validator,
+        })
     }
 
     /// The schema's JSON on one line.

@@ -125,8 +125,10 @@ impl SessionLog {
         }
         // Written at a position, not appended: whatever a failed write left behind and could not
         // be cut is overwritten by the next one.
-        let mut written =
-            self.file.write_all_at(bytes, self.good).context("write", &self.path);
+        let mut written = self
+            .file
+            .write_all_at(bytes, self.good)
+            .context("write", &self.path);
         if written.is_ok() && sync {
             // Takes along what earlier relaxed appends wrote.
             written = self.file.sync_data().context("sync", &self.path);

@@ -4,7 +4,12 @@
 //! the one that a plain build leaves in the target directory. A part that isn't there fails the
 //! test and says what to do.
 
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, clippy::print_stdout, reason = "a failed step fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::print_stdout,
+    reason = "a failed step fails the test"
+)]
 
 mod home;
 mod live;
@@ -46,7 +51,11 @@ pub fn binary() -> PathBuf {
 /// The root of the checkout.
 pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).expect("the crate lies two levels below the root").to_owned()
+    manifest
+        .ancestors()
+        .nth(2)
+        .expect("the crate lies two levels below the root")
+        .to_owned()
 }
 
 /// A directory that `cargo xtask test` fills with packages that tests work on.
@@ -54,6 +63,10 @@ pub fn test_environment(part: &str) -> PathBuf {
     let root = std::env::var_os("RECTO_TEST_ENV")
         .map_or_else(|| workspace().join("target/test-env"), PathBuf::from);
     let path = root.join(part);
-    assert!(path.exists(), "{} is missing: `cargo xtask test` makes it", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: `cargo xtask test` makes it",
+        path.display()
+    );
     path
 }

@@ -15,7 +15,10 @@ impl Script {
     /// A script without replies.
     #[allow(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), lines: Vec::new() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            lines: Vec::new(),
+        }
     }
 
     /// Adds a reply as the format has it.

@@ -6,14 +6,19 @@ use recto_testkit::{Home, Repository, Script};
 use serde_json::Value;
 
 fn kinds(events: &[Value]) -> Vec<&str> {
-    events.iter().map(|event| event["type"].as_str().unwrap()).collect()
+    events
+        .iter()
+        .map(|event| event["type"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
 fn standard_output_is_the_answer_alone() {
     let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
     let script = Script::new().exec("echo noise").answer("The answer.");
-    let run = home.run(repo.path(), &["exec", "-m", &script.model(), "do it"]).expect(0);
+    let run = home
+        .run(repo.path(), &["exec", "-m", &script.model(), "do it"])
+        .expect(0);
     assert_eq!(run.stdout, "The answer.\n");
     assert!(run.stderr.contains("$ echo noise"), "{}", run.stderr);
 }
@@ -22,7 +27,12 @@ fn standard_output_is_the_answer_alone() {
 fn a_command_is_started_and_completed_in_events() {
     let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
     let script = Script::new().exec("echo hi; exit 3").answer("done");
-    let run = home.run(repo.path(), &["exec", "--json", "-m", &script.model(), "do it"]).expect(0);
+    let run = home
+        .run(
+            repo.path(),
+            &["exec", "--json", "-m", &script.model(), "do it"],
+        )
+        .expect(0);
     let events = run.events();
     assert_eq!(
         kinds(&events),
@@ -51,7 +61,8 @@ fn a_patch_and_a_commit_leave_a_clean_tree() {
         .patch("*** Begin Patch\n*** Update File: a.txt\n@@\n-two\n+zwei\n*** End Patch\n")
         .exec("git commit -qam change && git status --porcelain")
         .answer("done");
-    home.run(repo.path(), &["exec", "-m", &script.model(), "do it"]).expect(0);
+    home.run(repo.path(), &["exec", "-m", &script.model(), "do it"])
+        .expect(0);
     assert_eq!(repo.read("a.txt"), "one\nzwei\n");
     assert_eq!(repo.git(&["status", "--porcelain"]), "");
     assert_eq!(repo.git(&["log", "--format=%s"]), "change\nfirst");

@@ -12,7 +12,12 @@ fn given(home: &Home) -> Vec<String> {
         .filter(|record| {
             record["kind"] == "context.added" && record["body"]["about"] == "agents_md"
         })
-        .map(|record| record["body"]["items"][0]["content"][0]["text"].as_str().unwrap().to_owned())
+        .map(|record| {
+            record["body"]["items"][0]["content"][0]["text"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect()
 }
 
@@ -30,13 +35,21 @@ fn files_from_the_root_down_are_given_at_the_start() {
     std::fs::write(home.recto().join("AGENTS.md"), "my own rules").unwrap();
     let script = Script::new().answer("done");
     let cwd = repo.path().join("a/b");
-    home.run(&cwd, &["exec", "-m", &script.model(), "go"]).expect(0);
+    home.run(&cwd, &["exec", "-m", &script.model(), "go"])
+        .expect(0);
     let texts = given(&home);
     assert_eq!(texts.len(), 1, "{texts:?}");
     let order = ["my own rules", "root rules", "rules of a", "override of b"];
-    let places: Vec<usize> = order.iter().map(|rule| texts[0].find(rule).unwrap()).collect();
+    let places: Vec<usize> = order
+        .iter()
+        .map(|rule| texts[0].find(rule).unwrap())
+        .collect();
     assert!(places.is_sorted(), "{}", texts[0]);
-    assert!(!texts[0].contains("shadowed") && !texts[0].contains("rules of c"), "{}", texts[0]);
+    assert!(
+        !texts[0].contains("shadowed") && !texts[0].contains("rules of c"),
+        "{}",
+        texts[0]
+    );
 }
 
 #[test]
@@ -58,7 +71,8 @@ fn deeper_files_are_given_when_their_place_is_first_touched() {
         }))
         .patch(patch)
         .reply(json!({"expect": {"anywhere": "rules of docs"}, "text": "done"}));
-    home.run(repo.path(), &["exec", "-m", &script.model(), "go"]).expect(0);
+    home.run(repo.path(), &["exec", "-m", &script.model(), "go"])
+        .expect(0);
     let texts = given(&home);
     assert_eq!(texts.len(), 3, "each is given once: {texts:?}");
 }
@@ -72,14 +86,21 @@ fn files_that_changed_are_given_again_on_resume() {
         .answer("two")
         .reply(json!({"expect": {"anywhere": "new rules"}, "text": "three"}));
     let model = script.model();
-    home.run(repo.path(), &["exec", "-m", &model, "go"]).expect(0);
-    home.run(repo.path(), &["exec", "resume", "--last", "again"]).expect(0);
+    home.run(repo.path(), &["exec", "-m", &model, "go"])
+        .expect(0);
+    home.run(repo.path(), &["exec", "resume", "--last", "again"])
+        .expect(0);
     assert_eq!(given(&home).len(), 1, "unchanged files are not repeated");
     repo.write("AGENTS.md", "new rules");
-    home.run(repo.path(), &["exec", "resume", "--last", "again"]).expect(0);
+    home.run(repo.path(), &["exec", "resume", "--last", "again"])
+        .expect(0);
     let texts = given(&home);
     assert_eq!(texts.len(), 2);
-    assert!(texts[1].contains("new rules") && texts[1].contains("replaces"), "{}", texts[1]);
+    assert!(
+        texts[1].contains("new rules") && texts[1].contains("replaces"),
+        "{}",
+        texts[1]
+    );
 }
 
 #[test]
@@ -92,7 +113,9 @@ fn fallback_names_and_checks_in_front_matter_count() {
         .answer("I am done.")
         .exec("touch made")
         .answer("Now it is made.");
-    let run = home.run(repo.path(), &["exec", "-m", &script.model(), "go"]).expect(0);
+    let run = home
+        .run(repo.path(), &["exec", "-m", &script.model(), "go"])
+        .expect(0);
     assert_eq!(run.stdout, "Now it is made.\n");
     assert!(given(&home)[0].contains("house rules"));
     let checks: Vec<Value> = home
@@ -111,10 +134,16 @@ fn over_the_limit_the_deepest_file_stays_whole_and_cuts_are_said() {
     let home = Home::new();
     let script = Script::new().answer("done");
     let cwd = repo.path().join("a");
-    let run = home.run(&cwd, &["exec", "-m", &script.model(), "go"]).expect(0);
+    let run = home
+        .run(&cwd, &["exec", "-m", &script.model(), "go"])
+        .expect(0);
     let text = &given(&home)[0];
     assert!(text.contains(&"y".repeat(20 << 10)));
     assert!(text.len() < 34 << 10, "{}", text.len());
     assert!(text.contains("cut here"), "the cut is visible to the model");
-    assert!(run.stderr.contains("AGENTS.md was cut"), "and to the user: {}", run.stderr);
+    assert!(
+        run.stderr.contains("AGENTS.md was cut"),
+        "and to the user: {}",
+        run.stderr
+    );
 }

@@ -73,8 +73,7 @@ impl Session {
         }
         if let Some(change) = &body.model {
             // New limits of the same model leave what it said readable.
-            self.switched |=
-                change.provider != settings.provider || change.model != settings.model;
+            self.switched |= change.provider != settings.provider || change.model != settings.model;
             settings.provider = change.provider.clone();
             settings.model = change.model.clone();
             settings.profile = change.profile.clone();

@@ -371,7 +371,11 @@ mod tests {
         history.push(&notes::lost_output(&call), Kind::Output);
         let trimmed = history.trimmed(0);
         assert!(trimmed.joined().contains(DROPPED));
-        assert!(trimmed.joined().contains("before you decide to repeat it"), "{}", trimmed.joined());
+        assert!(
+            trimmed.joined().contains("before you decide to repeat it"),
+            "{}",
+            trimmed.joined()
+        );
     }
 
     #[test]

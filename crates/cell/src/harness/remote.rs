@@ -247,7 +247,9 @@ async fn receive(mut stream: OwnedReadHalf, mut decoder: Decoder, shared: Arc<Sh
             match decoder.next() {
                 Ok(None) => break,
                 Ok(Some(frame)) => {
-                    let Ok(event) = Event::read(&frame) else { break 'open };
+                    let Ok(event) = Event::read(&frame) else {
+                        break 'open;
+                    };
                     if let (Event::Output(_, bytes), Some(room)) = (&event, shared.room(frame.id)) {
                         room.take(bytes.len()).await;
                     }

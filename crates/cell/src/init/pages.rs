@@ -9,7 +9,9 @@ use rustix::mm::{Advice, madvise};
 /// Drops all mapped program text. Whatever is needed again is mapped again from the cache.
 pub(super) fn give_back_text() {
     // Without /proc nothing is given back, which costs nothing but memory.
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
+        return;
+    };
     for (start, length) in maps.lines().filter_map(text_mapping) {
         // SAFETY: the range is a private, executable, never writable mapping of a file, so its
         // pages hold exactly the file's bytes and come back as they were when they are touched.
@@ -42,7 +44,10 @@ mod tests {
     #[test]
     fn only_file_text_is_given_back() {
         let check = |line: &str, expected| assert_eq!(text_mapping(line), expected, "{line}");
-        check("1000-3000 r-xp 00000000 08:01 42   /usr/bin/x", Some((0x1000, 0x2000)));
+        check(
+            "1000-3000 r-xp 00000000 08:01 42   /usr/bin/x",
+            Some((0x1000, 0x2000)),
+        );
         check("1000-3000 r--p 00000000 08:01 42   /usr/bin/x", None);
         check("1000-3000 rwxp 00000000 08:01 42   /usr/bin/x", None);
         check("1000-3000 r-xp 00000000 00:00 0    [vdso]", None);

@@ -274,7 +274,10 @@ async fn kill_all_leaves_nothing() {
     cell.kill_all().await.unwrap();
     assert_eq!(finish(process).await.2, ExitStatus::Signal(9));
     assert_eq!(
-        run(&cell, sh("set -- /proc/[0-9]*; echo $#")).await.0.trim(),
+        run(&cell, sh("set -- /proc/[0-9]*; echo $#"))
+            .await
+            .0
+            .trim(),
         "2"
     );
 }

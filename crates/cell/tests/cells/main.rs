@@ -34,8 +34,9 @@ fn main() -> ExitCode {
     // The options of the standard harness, as far as test runners use them.
     let has = |option: &str| words.iter().any(|word| word == option);
     let is_value = |at: usize| words[at - 1] == "--format";
-    let filter =
-        (1..words.len()).find(|&at| !words[at].starts_with('-') && !is_value(at)).map(|at| &words[at]);
+    let filter = (1..words.len())
+        .find(|&at| !words[at].starts_with('-') && !is_value(at))
+        .map(|at| &words[at]);
     let fits = |name: &str| match filter {
         Some(filter) if has("--exact") => name == filter,
         Some(filter) => name.contains(filter.as_str()),

@@ -6,7 +6,10 @@ use clap::{Args, Subcommand};
 
 /// `recto exec`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = false, subcommand_precedence_over_arg = true)]
+#[command(
+    args_conflicts_with_subcommands = false,
+    subcommand_precedence_over_arg = true
+)]
 pub struct ExecArgs {
     /// How to run.
     #[command(flatten)]
@@ -21,7 +24,10 @@ pub struct ExecArgs {
 
 /// `recto ask`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = false, subcommand_precedence_over_arg = true)]
+#[command(
+    args_conflicts_with_subcommands = false,
+    subcommand_precedence_over_arg = true
+)]
 pub struct AskArgs {
     /// How to run.
     #[command(flatten)]

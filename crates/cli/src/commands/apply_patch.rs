@@ -31,7 +31,9 @@ pub fn as_program(args: &[OsString]) -> ExitCode {
         [] => from_stdin().and_then(|patch| apply(&patch)),
         [patch] => match patch.to_str() {
             Some(patch) => apply(patch),
-            None => Err(Failure::usage(anyhow::anyhow!("the patch is not valid UTF-8"))),
+            None => Err(Failure::usage(anyhow::anyhow!(
+                "the patch is not valid UTF-8"
+            ))),
         },
         _ => {
             eprint_plain(USAGE_TEXT);
@@ -56,7 +58,8 @@ fn from_stdin() -> Result<String, Failure> {
 
 fn apply(patch: &str) -> Result<u8, Failure> {
     let home = Home::find()?;
-    home.make().with_context(|| format!("cannot make {}", home.recto.display()))?;
+    home.make()
+        .with_context(|| format!("cannot make {}", home.recto.display()))?;
     let here = std::env::current_dir().context("cannot find the directory here")?;
     let outcome = apply_text(&here, patch, &home.journals(), &Survivor);
     print(&outcome.stdout)?;

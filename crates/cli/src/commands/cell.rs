@@ -54,7 +54,10 @@ async fn run_inside(args: CellArgs) -> Result<u8, Failure> {
             tty: args.tty.then(terminal_size),
             stdin: true,
             // Everything is passed on: somebody is watching.
-            output: OutputCap { head: u64::MAX, tail: 0 },
+            output: OutputCap {
+                head: u64::MAX,
+                tail: 0,
+            },
             ..Command::default()
         })
         .await;
@@ -62,7 +65,10 @@ async fn run_inside(args: CellArgs) -> Result<u8, Failure> {
         Ok(process) => follow(process).await,
         Err(error) => {
             cell.close().await;
-            return Err(Failure { code: NOT_STARTED, ..failure(error) });
+            return Err(Failure {
+                code: NOT_STARTED,
+                ..failure(error)
+            });
         }
     };
     cell.close().await;
@@ -71,7 +77,10 @@ async fn run_inside(args: CellArgs) -> Result<u8, Failure> {
 
 /// Passes input, output and signals on until the command ends.
 async fn follow(process: Process) -> Result<u8, Failure> {
-    let Process { mut events, control } = process;
+    let Process {
+        mut events,
+        control,
+    } = process;
     let control: Arc<dyn ProcessControl> = control.into();
     feed(Arc::clone(&control));
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -129,8 +138,14 @@ fn terminal_size() -> TtySize {
     rustix::termios::tcgetwinsize(std::io::stdout())
         .ok()
         .filter(|size| size.ws_row > 0 && size.ws_col > 0)
-        .map_or(TtySize { rows: 40, cols: 120 }, |size| TtySize {
-            rows: size.ws_row,
-            cols: size.ws_col,
-        })
+        .map_or(
+            TtySize {
+                rows: 40,
+                cols: 120,
+            },
+            |size| TtySize {
+                rows: size.ws_row,
+                cols: size.ws_col,
+            },
+        )
 }

@@ -11,13 +11,24 @@ use crate::exit::{DONE, Failure};
 pub fn run(command: ConfigCommand) -> Result<u8, Failure> {
     match command {
         ConfigCommand::Schema => print(&recto_config::schema())?,
-        ConfigCommand::Show { json, profile, config } => {
+        ConfigCommand::Show {
+            json,
+            profile,
+            config,
+        } => {
             let home = Home::find()?;
             let place = Place::find(None)?;
-            let run = RunArgs { profile, config, ..RunArgs::default() };
+            let run = RunArgs {
+                profile,
+                config,
+                ..RunArgs::default()
+            };
             let resolved = resolve(&home, Some(&place), &run)?;
-            let shown =
-                if json { format!("{}\n", resolved.show_json()) } else { resolved.show() };
+            let shown = if json {
+                format!("{}\n", resolved.show_json())
+            } else {
+                resolved.show()
+            };
             print(&crate::output::safe::safe(&shown))?;
         }
     }

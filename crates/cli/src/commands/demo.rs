@@ -29,7 +29,10 @@ const SCRIPT_TEXT: &str = include_str!("../demo/script.toml");
 const FILES: [(&str, &str); 3] = [
     ("AGENTS.md", include_str!("../demo/repository/AGENTS.md")),
     ("slug.sh", include_str!("../demo/repository/slug.sh")),
-    ("tests/run.sh", include_str!("../demo/repository/tests/run.sh")),
+    (
+        "tests/run.sh",
+        include_str!("../demo/repository/tests/run.sh"),
+    ),
 ];
 
 /// Runs the demonstration.
@@ -38,7 +41,10 @@ pub fn run(args: &DemoArgs) -> Result<u8, Failure> {
     let repository = dir.path().join("slug");
     let result = block_on(show(args, &repository, dir.path()));
     if args.keep {
-        print(&format!("\nThe repository is kept in {}\n", repository.display()))?;
+        print(&format!(
+            "\nThe repository is kept in {}\n",
+            repository.display()
+        ))?;
         let _ = dir.keep();
     }
     result
@@ -76,7 +82,11 @@ async fn show(args: &DemoArgs, repository: &Path, scratch: &Path) -> Result<u8, 
             print(&format!("See it again: recto sessions show {id}\n"))?;
         }
     }
-    print(&format!("\nThe check `{CHECK}`: {} before, {} after.\n", before.word(), after.word()))?;
+    print(&format!(
+        "\nThe check `{CHECK}`: {} before, {} after.\n",
+        before.word(),
+        after.word()
+    ))?;
     match exit_code(&ran.outcome) {
         0 if !after.passed => Ok(crate::exit::FAILED),
         code => Ok(code),
@@ -103,7 +113,10 @@ fn choose_model(
     };
     let settled = settle(home, place, &run, None)?;
     if !args.script && (has_key(home, &settled.provider) || args.model.is_some()) {
-        print(&format!("Model: {} of provider {}\n", settled.model, settled.provider_key))?;
+        print(&format!(
+            "Model: {} of provider {}\n",
+            settled.model, settled.provider_key
+        ))?;
         return Ok(run);
     }
     let script = scratch.join("script.toml");
@@ -124,15 +137,21 @@ async fn make_repository(home: &Home, root: &Path) -> Result<(), Failure> {
         }
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let made = git::find(home)?.create_repository(root, "The slug function and its tests").await;
+    let made = git::find(home)?
+        .create_repository(root, "The slug function and its tests")
+        .await;
     made.context("cannot make a repository")?;
     Ok(())
 }
 
 async fn work(run: RunArgs) -> Result<Ran, Failure> {
     let surface = Shared::new(Surface::new(&run));
-    let request =
-        Request { mode: Mode::Code, run, prompt: Some(TASK.to_owned()), command: None };
+    let request = Request {
+        mode: Mode::Code,
+        run,
+        prompt: Some(TASK.to_owned()),
+        command: None,
+    };
     Ok(run_turn(request, &surface).await?.0)
 }
 
@@ -164,7 +183,10 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
         argv: ["sh", "-c", CHECK].map(str::to_owned).to_vec(),
         ..Command::default()
     };
-    let mut process = cell.spawn(command).await.map_err(crate::compose::cell::failure)?;
+    let mut process = cell
+        .spawn(command)
+        .await
+        .map_err(crate::compose::cell::failure)?;
     let mut output = Vec::new();
     let mut passed = false;
     while let Some(event) = process.events.next().await {
@@ -181,7 +203,9 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
 
 /// What the agent's commits changed.
 async fn diff(home: &Home, place: &Place, base: Option<&str>) -> Result<String, Failure> {
-    let Some(repository) = &place.repository else { return Ok(String::new()) };
+    let Some(repository) = &place.repository else {
+        return Ok(String::new());
+    };
     let work = git::work_since(home, repository, base).await?;
     let mut text = String::new();
     for commit in &work.commits {
@@ -191,7 +215,11 @@ async fn diff(home: &Home, place: &Place, base: Option<&str>) -> Result<String, 
     if work.truncated {
         text.push_str("(the diff is longer and cut here)\n");
     }
-    text.push_str(if work.clean { "(the work tree is clean)\n" } else { "(not all is committed)\n" });
+    text.push_str(if work.clean {
+        "(the work tree is clean)\n"
+    } else {
+        "(not all is committed)\n"
+    });
     Ok(text)
 }
 
@@ -199,17 +227,25 @@ fn tell_answer(ran: &Ran) -> Result<(), Failure> {
     heading("The answer")?;
     match &ran.outcome {
         Outcome::Completed { answer } => {
-            print(&format!("{}\n", safe(&recto_evidence::plain(answer)).trim_end()))?;
+            print(&format!(
+                "{}\n",
+                safe(&recto_evidence::plain(answer)).trim_end()
+            ))?;
         }
         Outcome::Failed { message, .. } => print(&format!("failed: {}\n", safe(message)))?,
         Outcome::Interrupted { by } => print(&format!("interrupted by {by}\n"))?,
         Outcome::BudgetReached { limit } => print(&format!("budget used up: {limit}\n"))?,
     }
-    let Some(report) = &ran.report else { return Ok(()) };
+    let Some(report) = &ran.report else {
+        return Ok(());
+    };
     heading("Its citations")?;
     for checked in &report.citations {
-        print(&format!("{} {}\n", safe(&checked.citation.to_string()), verdict_word(checked.verdict)))?;
+        print(&format!(
+            "{} {}\n",
+            safe(&checked.citation.to_string()),
+            verdict_word(checked.verdict)
+        ))?;
     }
     Ok(())
 }
-

@@ -35,11 +35,21 @@ struct Finding {
 
 impl Finding {
     fn ok(name: &str, detail: impl Into<String>) -> Self {
-        Self { name: name.into(), status: Status::Ok, detail: detail.into(), remedy: None }
+        Self {
+            name: name.into(),
+            status: Status::Ok,
+            detail: detail.into(),
+            remedy: None,
+        }
     }
 
     fn bad(name: &str, status: Status, detail: impl Into<String>, remedy: &str) -> Self {
-        Self { name: name.into(), status, detail: detail.into(), remedy: Some(remedy.into()) }
+        Self {
+            name: name.into(),
+            status,
+            detail: detail.into(),
+            remedy: Some(remedy.into()),
+        }
     }
 }
 
@@ -63,7 +73,9 @@ pub fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     findings.push(home_is_writable(&home));
     configuration(&home, args.offline, &mut findings);
     report(&findings, args.json)?;
-    let failed = findings.iter().any(|finding| finding.status == Status::Failed);
+    let failed = findings
+        .iter()
+        .any(|finding| finding.status == Status::Failed);
     Ok(if failed { UNAVAILABLE } else { DONE })
 }
 
@@ -80,7 +92,9 @@ fn git(home: &Home) -> Finding {
 }
 
 fn home_is_writable(home: &Home) -> Finding {
-    let tried = home.make().and_then(|()| tempfile::tempfile_in(&home.recto).map(drop));
+    let tried = home
+        .make()
+        .and_then(|()| tempfile::tempfile_in(&home.recto).map(drop));
     match tried {
         Ok(()) => Finding::ok("home", home.recto.display().to_string()),
         Err(error) => Finding::bad(
@@ -93,13 +107,16 @@ fn home_is_writable(home: &Home) -> Finding {
 }
 
 fn configuration(home: &Home, offline: bool, findings: &mut Vec<Finding>) {
-    let settled = Place::find(None)
-        .and_then(|place| settle(home, &place, &RunArgs::default(), None));
+    let settled =
+        Place::find(None).and_then(|place| settle(home, &place, &RunArgs::default(), None));
     match settled {
         Ok(settled) => {
             findings.push(Finding::ok(
                 "configuration",
-                format!("model {} of provider {}", settled.model, settled.provider_key),
+                format!(
+                    "model {} of provider {}",
+                    settled.model, settled.provider_key
+                ),
             ));
             findings.push(key(home, &settled));
             if !offline {
@@ -119,7 +136,9 @@ fn key(home: &Home, settled: &Settled) -> Finding {
     let provider = &settled.provider;
     match &provider.env_key {
         None => Finding::ok("model key", "the provider needs none"),
-        Some(name) if has_key(home, provider) => Finding::ok("model key", format!("{name} is there")),
+        Some(name) if has_key(home, provider) => {
+            Finding::ok("model key", format!("{name} is there"))
+        }
         Some(name) => Finding::bad(
             "model key",
             Status::Warning,
@@ -136,8 +155,14 @@ fn key(home: &Home, settled: &Settled) -> Finding {
 /// Opens a connection to the provider, and closes it again without a word.
 fn reachable(settled: &Settled) -> Finding {
     let url = &settled.provider.base_url;
-    if ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().any(|name| variable(name).is_some()) {
-        return Finding::ok("provider", format!("{url}, through the proxy of the environment"));
+    if ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .iter()
+        .any(|name| variable(name).is_some())
+    {
+        return Finding::ok(
+            "provider",
+            format!("{url}, through the proxy of the environment"),
+        );
     }
     match connect(url) {
         Ok(()) => Finding::ok("provider", format!("{url} accepts connections")),
@@ -151,16 +176,23 @@ fn reachable(settled: &Settled) -> Finding {
 }
 
 fn connect(url: &str) -> anyhow::Result<()> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| anyhow!("it is not a URL"))?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| anyhow!("it is not a URL"))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let authority = authority.rsplit('@').next().unwrap_or_default();
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     let target = match (has_port, scheme) {
         (true, _) => authority.to_owned(),
         (false, "http") => format!("{authority}:80"),
         (false, _) => format!("{authority}:443"),
     };
-    let address = target.to_socket_addrs()?.next().ok_or_else(|| anyhow!("no address"))?;
+    let address = target
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| anyhow!("no address"))?;
     std::net::TcpStream::connect_timeout(&address, PATIENCE)?;
     Ok(())
 }
@@ -182,7 +214,12 @@ fn report(findings: &[Finding], as_json: bool) -> Result<(), Failure> {
     }
     let mut out = String::new();
     for finding in findings {
-        out.push_str(&format!("{:<8} {}: {}\n", word(finding.status), finding.name, finding.detail));
+        out.push_str(&format!(
+            "{:<8} {}: {}\n",
+            word(finding.status),
+            finding.name,
+            finding.detail
+        ));
         if let Some(remedy) = &finding.remedy {
             out.push_str(&format!("         {remedy}\n"));
         }

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use recto_protocol::Record;
 use recto_protocol::ports::files::Files;
 use recto_protocol::record::{Body, InterruptRequested, Outcome};
 use recto_protocol::settings::Mode;
-use recto_protocol::Record;
 use recto_runtime::{Driver, DriverError, Limits, LiveEvent, Parts, Sink as _, TurnInput};
 
 use super::report::{self, Shared};
@@ -35,12 +35,22 @@ pub struct Request {
 impl Request {
     /// `recto exec`.
     pub fn code(args: ExecArgs) -> Self {
-        Self { mode: Mode::Code, run: args.run, prompt: args.prompt, command: args.command }
+        Self {
+            mode: Mode::Code,
+            run: args.run,
+            prompt: args.prompt,
+            command: args.command,
+        }
     }
 
     /// `recto ask`.
     pub fn ask(args: AskArgs) -> Self {
-        Self { mode: Mode::Ask, run: args.run, prompt: args.prompt, command: args.command }
+        Self {
+            mode: Mode::Ask,
+            run: args.run,
+            prompt: args.prompt,
+            command: args.command,
+        }
     }
 }
 
@@ -92,7 +102,10 @@ fn read_rest_of_input() {
     // Neither an open pipe that nobody writes to nor an endless one may hold the program.
     while began.elapsed() < std::time::Duration::from_secs(5) {
         let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-        let patience = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let patience = Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
         let is_ready = poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0);
         if !is_ready || !stdin.lock().read(&mut buffer).is_ok_and(|count| count > 0) {
             return;
@@ -104,10 +117,15 @@ fn read_rest_of_input() {
 fn finish(ran: &Ran, json: bool, last_message: Option<&std::path::Path>) -> Result<u8, Failure> {
     if let Outcome::Completed { answer } = &ran.outcome {
         // Both are tried, so that an answer is lost only where it can't be written.
-        let printed = if json { Ok(()) } else { outputs::print_answer(answer) };
+        let printed = if json {
+            Ok(())
+        } else {
+            outputs::print_answer(answer)
+        };
         if let Some(path) = last_message {
-            std::fs::write(path, answer)
-                .map_err(|error| anyhow!(error).context(format!("cannot write {}", path.display())))?;
+            std::fs::write(path, answer).map_err(|error| {
+                anyhow!(error).context(format!("cannot write {}", path.display()))
+            })?;
         }
         printed?;
     }
@@ -130,9 +148,17 @@ pub async fn run_turn(
     surface: &Shared<Surface>,
 ) -> Result<(Ran, Option<PathBuf>), Failure> {
     let home = Home::find()?;
-    let schema = request.run.output_schema.as_deref().map(prompt::schema).transpose()?;
+    let schema = request
+        .run
+        .output_schema
+        .as_deref()
+        .map(prompt::schema)
+        .transpose()?;
     let last_message = request.run.output_last_message.clone();
-    last_message.as_deref().map(prompt::check_output).transpose()?;
+    last_message
+        .as_deref()
+        .map(prompt::check_output)
+        .transpose()?;
     let opened = opening::open(&home, &request)?;
     for notice in &opened.settled.notices {
         surface.with(|surface| surface.notice(notice));
@@ -164,7 +190,14 @@ pub async fn run_turn(
         }
     }
     surface.with(|surface| report::Output::close(surface, report.as_ref()));
-    Ok((Ran { outcome, report, session }, last_message))
+    Ok((
+        Ran {
+            outcome,
+            report,
+            session,
+        },
+        last_message,
+    ))
 }
 
 /// Puts the driver together; the cell is made while the session's files are.
@@ -233,7 +266,9 @@ async fn drive(
 ) -> Result<Outcome, DriverError> {
     let Some(message) = opened.message.clone() else {
         // Only an unfinished turn goes on without a message; `opening` saw to that.
-        return Ok(driver.run_rest().await?.unwrap_or(Outcome::Completed { answer: String::new() }));
+        return Ok(driver.run_rest().await?.unwrap_or(Outcome::Completed {
+            answer: String::new(),
+        }));
     };
     if driver.session().is_running() {
         // A new message ends what an earlier run left unfinished.
@@ -244,7 +279,12 @@ async fn drive(
         driver.run_rest().await?;
     }
     let _ = request;
-    driver.run_turn(TurnInput { items: vec![message], schema }).await
+    driver
+        .run_turn(TurnInput {
+            items: vec![message],
+            schema,
+        })
+        .await
 }
 
 fn limits(settled: &Settled) -> Limits {

@@ -49,7 +49,10 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
 
 /// Runs asynchronous work to its end on this thread.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// Prints to standard output; a reader that went away ends the program quietly.

@@ -62,7 +62,9 @@ impl Ages {
         let mut ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &record.body {
             Body::ToolFinished(body) => match &body.effect {
-                Effect::Command { chunk: Some(chunk), .. } => {
+                Effect::Command {
+                    chunk: Some(chunk), ..
+                } => {
                     ages.ran_at.insert(chunk.clone(), record.seq);
                 }
                 Effect::Files { .. } if body.status == ToolStatus::Ok => {
@@ -79,7 +81,9 @@ impl Ages {
 
     fn is_stale(&self, chunk: &ChunkId) -> bool {
         let ages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ages.ran_at.get(chunk).is_some_and(|&ran| ran < ages.changed_at)
+        ages.ran_at
+            .get(chunk)
+            .is_some_and(|&ran| ran < ages.changed_at)
     }
 }
 
@@ -98,13 +102,23 @@ impl Lookup for Sources<'_> {
     fn chunk(&self, id: &ChunkId) -> Option<ChunkText> {
         let bytes = self.driver.read_chunk(id, MOST_BYTES).ok()?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Some(ChunkText { text, stale: self.ages.is_stale(id) })
+        Some(ChunkText {
+            text,
+            stale: self.ages.is_stale(id),
+        })
     }
 }
 
 /// Checks the citations of an answer against the files and outputs as they are now.
 pub fn check(answer: &str, driver: &Driver, files: &dyn Files, ages: &Ages) -> Report {
-    recto_evidence::check(answer, &Sources { driver, files, ages })
+    recto_evidence::check(
+        answer,
+        &Sources {
+            driver,
+            files,
+            ages,
+        },
+    )
 }
 
 /// A verdict in words.

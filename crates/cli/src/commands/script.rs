@@ -19,7 +19,11 @@ pub fn run(command: ScriptCommand) -> Result<u8, Failure> {
             print(&format!("{} can be used\n", file.display()))?;
             Ok(DONE)
         }
-        ScriptCommand::Serve { file, port, requests } => {
+        ScriptCommand::Serve {
+            file,
+            port,
+            requests,
+        } => {
             let script = read(&file)?;
             block_on(serve(script, port, requests))
         }
@@ -39,10 +43,14 @@ async fn serve(
     requests: Option<std::path::PathBuf>,
 ) -> Result<u8, Failure> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let options =
-        Options { forget_requests: true, requests_file: requests, ..Options::default() };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    let options = Options {
+        forget_requests: true,
+        requests_file: requests,
+        ..Options::default()
+    };
     let server = Server::new(listener, script, options).context("cannot serve")?;
     let handle = server.handle();
     print(&format!("http://{}\n", handle.address()))?;

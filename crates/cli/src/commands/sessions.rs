@@ -29,10 +29,14 @@ pub fn run(command: SessionsCommand) -> Result<u8, Failure> {
         }
         SessionsCommand::Rm { ids } => {
             // All are found before the first is removed.
-            let found =
-                ids.iter().map(|id| find(&sessions, id)).collect::<Result<Vec<_>, Failure>>()?;
+            let found = ids
+                .iter()
+                .map(|id| find(&sessions, id))
+                .collect::<Result<Vec<_>, Failure>>()?;
             for id in &found {
-                sessions.remove(id).with_context(|| format!("cannot remove session {id}"))?;
+                sessions
+                    .remove(id)
+                    .with_context(|| format!("cannot remove session {id}"))?;
                 print(&format!("removed {id}\n"))?;
             }
         }
@@ -49,23 +53,37 @@ pub fn find(sessions: &Sessions, given: &str) -> Result<SessionId, Failure> {
     if sessions.dir_of(&id).is_ok_and(|dir| dir.is_dir()) {
         return Ok(id);
     }
-    let listing = sessions.list(&Filter::default()).map_err(Failure::unavailable)?;
-    let all = listing.sessions.into_iter().map(|summary| summary.id).chain(listing.damaged);
+    let listing = sessions
+        .list(&Filter::default())
+        .map_err(Failure::unavailable)?;
+    let all = listing
+        .sessions
+        .into_iter()
+        .map(|summary| summary.id)
+        .chain(listing.damaged);
     let mut matching = all.filter(|id| !given.is_empty() && id.as_str().starts_with(given));
     match (matching.next(), matching.next()) {
         (Some(id), None) => Ok(id),
-        (Some(_), Some(_)) => {
-            Err(Failure::usage(anyhow!("several sessions begin with {given:?}"))
-                .hint("give more of the id"))
-        }
+        (Some(_), Some(_)) => Err(
+            Failure::usage(anyhow!("several sessions begin with {given:?}"))
+                .hint("give more of the id"),
+        ),
         (None, _) => Err(Failure::usage(anyhow!("there is no session {given:?}"))
             .hint("`recto sessions list --all` shows what there is")),
     }
 }
 
 fn list(sessions: &Sessions, as_json: bool, all: bool, limit: usize) -> Result<(), Failure> {
-    let cwd = if all { None } else { Some(text(&Place::find(None)?.cwd)) };
-    let filter = Filter { cwd: cwd.clone(), mode: None, limit: Some(limit) };
+    let cwd = if all {
+        None
+    } else {
+        Some(text(&Place::find(None)?.cwd))
+    };
+    let filter = Filter {
+        cwd: cwd.clone(),
+        mode: None,
+        limit: Some(limit),
+    };
     let listing = sessions.list(&filter).map_err(Failure::unavailable)?;
     if as_json {
         let entries: Vec<_> = listing.sessions.iter().map(entry).collect();
@@ -76,7 +94,9 @@ fn list(sessions: &Sessions, as_json: bool, all: bool, limit: usize) -> Result<(
         out.push_str(&line(summary, all));
     }
     for id in &listing.damaged {
-        out.push_str(&format!("{id}  damaged: its log does not begin as a log should\n"));
+        out.push_str(&format!(
+            "{id}  damaged: its log does not begin as a log should\n"
+        ));
     }
     if out.is_empty() {
         out = match cwd {
@@ -92,7 +112,11 @@ fn line(summary: &Summary, with_cwd: bool) -> String {
         Mode::Code => "code",
         Mode::Ask => "ask",
     };
-    let cwd = if with_cwd { format!("  {}", safe_line(&summary.cwd, 60)) } else { String::new() };
+    let cwd = if with_cwd {
+        format!("  {}", safe_line(&summary.cwd, 60))
+    } else {
+        String::new()
+    };
     format!(
         "{}  {}  {mode:<4}  {:<11}  {}{cwd}\n",
         summary.id,
@@ -132,7 +156,11 @@ fn state(outcome: Option<&Outcome>) -> &'static str {
 fn time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(
         |_| "?".to_owned(),
-        |at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+        |at| {
+            at.to_zoned(jiff::tz::TimeZone::system())
+                .strftime("%Y-%m-%d %H:%M")
+                .to_string()
+        },
     )
 }
 
@@ -163,7 +191,10 @@ fn tell(record: &Record) -> Option<String> {
             safe_line(&body.settings.cwd, WIDTH)
         ),
         Body::ContextAdded(body) if !body.sources.is_empty() => {
-            format!("instructions: {}", safe_line(&body.sources.join(", "), WIDTH))
+            format!(
+                "instructions: {}",
+                safe_line(&body.sources.join(", "), WIDTH)
+            )
         }
         Body::TurnStarted(body) => format!("turn {}: {}", body.turn, said(&body.items, WIDTH)),
         Body::MessageAdded(body) => format!("message: {}", said(&body.items, WIDTH)),
@@ -173,31 +204,51 @@ fn tell(record: &Record) -> Option<String> {
                 format!("thinks: {}", safe_line(&summary, WIDTH))
             }
             View::Call(call) => {
-                format!("calls {} {}", call.name, safe_line(call.input.text(), WIDTH))
+                format!(
+                    "calls {} {}",
+                    call.name,
+                    safe_line(call.input.text(), WIDTH)
+                )
             }
             _ => return None,
         },
-        Body::StepFailed(body) => format!("request failed: {}", safe_line(&body.error.message, WIDTH)),
+        Body::StepFailed(body) => {
+            format!("request failed: {}", safe_line(&body.error.message, WIDTH))
+        }
         Body::ToolFinished(body) => match &body.effect {
-            Effect::Command { exit_code, chunk, .. } => format!(
+            Effect::Command {
+                exit_code, chunk, ..
+            } => format!(
                 "  exit {}, chunk {}",
                 exit_code.map_or("-".to_owned(), |code| code.to_string()),
                 chunk.as_ref().map_or("-", |chunk| chunk.as_str()),
             ),
             Effect::Files { changes } => {
                 let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
-                format!("  {:?}: {}", body.status, safe_line(&paths.join(", "), WIDTH))
+                format!(
+                    "  {:?}: {}",
+                    body.status,
+                    safe_line(&paths.join(", "), WIDTH)
+                )
             }
             _ => format!("  {:?}", body.status),
         },
         Body::CheckFinished(body) => format!(
             "check {}: {}",
-            if body.exit_code == Some(0) { "passed" } else { "failed" },
+            if body.exit_code == Some(0) {
+                "passed"
+            } else {
+                "failed"
+            },
             safe_line(&body.command, WIDTH)
         ),
         Body::Compacted(_) => "the conversation was replaced by a summary".to_owned(),
-        Body::CompactionFailed(body) => format!("compaction failed: {}", safe_line(&body.reason, WIDTH)),
-        Body::AnswerRejected(body) => format!("answer not accepted: {}", safe_line(&body.message, WIDTH)),
+        Body::CompactionFailed(body) => {
+            format!("compaction failed: {}", safe_line(&body.reason, WIDTH))
+        }
+        Body::AnswerRejected(body) => {
+            format!("answer not accepted: {}", safe_line(&body.message, WIDTH))
+        }
         Body::DriverAttached(_) => "resumed".to_owned(),
         Body::InterruptRequested(body) => format!("stop asked for by {}", safe_line(&body.by, 60)),
         Body::TurnEnded(body) => format!(
@@ -234,9 +285,14 @@ fn export(sessions: &Sessions, id: &SessionId, output: Option<&Path>) -> Result<
         Some(path) if path == Path::new("-") => export_to_stdout(sessions, id),
         Some(path) => {
             // Written beside and renamed, so that a file with the name is always whole.
-            let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let dir = path
+                .parent()
+                .filter(|dir| !dir.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             let mut file = tempfile::NamedTempFile::new_in(dir).with_context(failed)?;
-            sessions.export(id, file.as_file_mut()).with_context(failed)?;
+            sessions
+                .export(id, file.as_file_mut())
+                .with_context(failed)?;
             file.persist(path).with_context(failed)?;
             Ok(())
         }
@@ -245,6 +301,8 @@ fn export(sessions: &Sessions, id: &SessionId, output: Option<&Path>) -> Result<
 
 fn export_to_stdout(sessions: &Sessions, id: &SessionId) -> Result<(), Failure> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    sessions.export(id, &mut out).with_context(|| format!("cannot export session {id}"))?;
+    sessions
+        .export(id, &mut out)
+        .with_context(|| format!("cannot export session {id}"))?;
     Ok(out.flush()?)
 }

@@ -42,5 +42,9 @@ impl Drop for Guard {
 
 /// The exit code for a turn that `by` interrupted.
 pub fn exit_code(by: &str) -> u8 {
-    if by == "SIGTERM" { 128 + SIGTERM } else { crate::exit::INTERRUPTED }
+    if by == "SIGTERM" {
+        128 + SIGTERM
+    } else {
+        crate::exit::INTERRUPTED
+    }
 }

@@ -52,7 +52,11 @@ pub struct Wanted<'a> {
 pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
     let mut env = git::author(wanted.home, wanted.repository).await;
     let tools = tools(wanted.home);
-    env.extend(tools.iter().map(|(name, path)| ((*name).to_owned(), text(path))));
+    env.extend(
+        tools
+            .iter()
+            .map(|(name, path)| ((*name).to_owned(), text(path))),
+    );
     env.extend(wanted.env);
     let mut spec = CellSpec {
         cwd: Some(wanted.cwd.to_owned()),
@@ -61,12 +65,17 @@ pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
         ..CellSpec::new(wanted.policy.clone(), wanted.root)
             .with_tools_of(&wanted.home.user, &wanted.home.path)
     };
-    spec.readable.extend(wanted.readable.into_iter().filter(|path| path.is_dir()));
+    spec.readable
+        .extend(wanted.readable.into_iter().filter(|path| path.is_dir()));
     for (_, path) in tools {
         spec.hidden.extend(TOOL_SECRETS.map(|name| path.join(name)));
         // What may be written stays writable: a virtual environment often lies in the work tree.
         let is_writable = path.starts_with(wanted.root)
-            || wanted.policy.writable.iter().any(|root| path.starts_with(root));
+            || wanted
+                .policy
+                .writable
+                .iter()
+                .any(|root| path.starts_with(root));
         if !is_writable {
             spec.readable.push(path);
         }
@@ -79,9 +88,15 @@ pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
 fn tools(home: &Home) -> Vec<(&'static str, PathBuf)> {
     let named = TOOL_VARIABLES.into_iter().filter_map(|name| {
         let path = PathBuf::from(variable(name)?);
-        let real = path.canonicalize().ok().filter(|real| path.is_absolute() && real.is_dir())?;
+        let real = path
+            .canonicalize()
+            .ok()
+            .filter(|real| path.is_absolute() && real.is_dir())?;
         let holds = |other: &Path| {
-            other.canonicalize().unwrap_or_else(|_| other.to_owned()).starts_with(&real)
+            other
+                .canonicalize()
+                .unwrap_or_else(|_| other.to_owned())
+                .starts_with(&real)
         };
         (!holds(&home.user) && !holds(&home.recto)).then_some((name, real))
     });
@@ -94,5 +109,9 @@ pub fn failure(error: CellError) -> Failure {
         CellError::Unavailable { remedy, .. } => Some(remedy.clone()),
         _ => None,
     };
-    Failure { code: UNAVAILABLE, error: error.into(), hint }
+    Failure {
+        code: UNAVAILABLE,
+        error: error.into(),
+        hint,
+    }
 }

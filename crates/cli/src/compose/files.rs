@@ -20,7 +20,10 @@ pub struct TreeFiles {
 impl TreeFiles {
     /// Files below `root`, with journals in `journals`, which lies outside of it.
     pub fn new(root: &Path, journals: PathBuf) -> Self {
-        Self { root: root.to_owned(), journals }
+        Self {
+            root: root.to_owned(),
+            journals,
+        }
     }
 
     /// Finishes or undoes what a killed process left of a patch. Says what it did.
@@ -66,13 +69,20 @@ impl TreeFiles {
         let plan = recto_patch::plan(patch, &mut tree)
             .map_err(|error| refused(error.to_string(), error.hint()))?;
         tree.apply(&plan, &self.journals, &Survivor).map_err(io)?;
-        Ok(PatchApplied { summary: plan.summary(), changes: changes.to_vec() })
+        Ok(PatchApplied {
+            summary: plan.summary(),
+            changes: changes.to_vec(),
+        })
     }
 }
 
 impl Files for TreeFiles {
     fn apply_patch(&self, patch: &str, directory: &str) -> Result<PatchApplied, PatchRefused> {
-        let bare = |message: String| PatchRefused { message, hint: None, changes: Vec::new() };
+        let bare = |message: String| PatchRefused {
+            message,
+            hint: None,
+            changes: Vec::new(),
+        };
         let mut patch = recto_patch::parse(patch).map_err(|error| bare(error.to_string()))?;
         let inner = Path::new(directory)
             .strip_prefix(&self.root)
@@ -86,12 +96,13 @@ impl Files for TreeFiles {
 
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
         let tree = WorkTree::open(&self.root).map_err(io::Error::other)?;
-        tree.read_at_most(path, limit).map_err(|failure| match failure {
-            ReadFailure::Missing => io::ErrorKind::NotFound.into(),
-            ReadFailure::NotAFile => io::ErrorKind::IsADirectory.into(),
-            ReadFailure::Refused(_) => io::ErrorKind::PermissionDenied.into(),
-            ReadFailure::Other(reason) => io::Error::other(reason),
-        })
+        tree.read_at_most(path, limit)
+            .map_err(|failure| match failure {
+                ReadFailure::Missing => io::ErrorKind::NotFound.into(),
+                ReadFailure::NotAFile => io::ErrorKind::IsADirectory.into(),
+                ReadFailure::Refused(_) => io::ErrorKind::PermissionDenied.into(),
+                ReadFailure::Other(reason) => io::Error::other(reason),
+            })
     }
 }
 
@@ -118,7 +129,11 @@ fn move_into(patch: &mut Patch, prefix: &str) {
 /// The changes as the patch names them, with paths relative to the root.
 fn named(patch: &Patch, root: &Path) -> Vec<FileChange> {
     let relative = |path: &str| {
-        let inner = Path::new(path).strip_prefix(root).ok().and_then(Path::to_str).unwrap_or(path);
+        let inner = Path::new(path)
+            .strip_prefix(root)
+            .ok()
+            .and_then(Path::to_str)
+            .unwrap_or(path);
         recto_patch::normalise(inner).unwrap_or_else(|| inner.to_owned())
     };
     patch
@@ -132,7 +147,11 @@ fn named(patch: &Patch, root: &Path) -> Vec<FileChange> {
                     (path, ChangeKind::Update, move_to.as_deref().map(relative))
                 }
             };
-            FileChange { path: relative(path), change, moved_to }
+            FileChange {
+                path: relative(path),
+                change,
+                moved_to,
+            }
         })
         .collect()
 }
@@ -162,6 +181,10 @@ impl Committer for Survivor {
             // Not in the terminal's foreground group, so that Ctrl-C does not reach it.
             .process_group(0);
         let status = command.status()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other("the committer failed")) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other("the committer failed"))
+        }
     }
 }

@@ -78,13 +78,26 @@ pub async fn work_since(
         let clean = trusted.status_clean(&head).await?;
         let base = base.and_then(Oid::parse);
         let Some(tip) = head.commit() else {
-            return Ok(Work { commits: Vec::new(), diff: String::new(), truncated: false, clean });
+            return Ok(Work {
+                commits: Vec::new(),
+                diff: String::new(),
+                truncated: false,
+                clean,
+            });
         };
         let commits = trusted.log(base.as_ref(), tip, MOST_COMMITS).await?;
         let from = base.unwrap_or_else(|| trusted.empty_tree());
-        let options = DiffOptions { limit: MOST_DIFF, ..DiffOptions::default() };
+        let options = DiffOptions {
+            limit: MOST_DIFF,
+            ..DiffOptions::default()
+        };
         let diff = trusted.diff(&from, tip, options).await?;
-        Ok(Work { commits, truncated: diff.truncated, diff: diff.text().into_owned(), clean })
+        Ok(Work {
+            commits,
+            truncated: diff.truncated,
+            diff: diff.text().into_owned(),
+            clean,
+        })
     };
     Ok(look().await.context("cannot look at what was committed")?)
 }

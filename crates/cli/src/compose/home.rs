@@ -23,13 +23,17 @@ impl Home {
     /// # Errors
     /// When there is neither `RECTO_HOME` nor `HOME`.
     pub fn find() -> Result<Self, Failure> {
-        let user = variable("HOME").map(PathBuf::from).or_else(home_of_this_user);
+        let user = variable("HOME")
+            .map(PathBuf::from)
+            .or_else(home_of_this_user);
         let recto = match (variable("RECTO_HOME"), &user) {
             (Some(home), _) => std::path::absolute(home)?,
             (None, Some(user)) => user.join(".recto"),
             (None, None) => {
-                return Err(Failure::usage(anyhow::anyhow!("neither RECTO_HOME nor HOME is set"))
-                    .hint("set RECTO_HOME to a directory for configuration and sessions"));
+                return Err(
+                    Failure::usage(anyhow::anyhow!("neither RECTO_HOME nor HOME is set"))
+                        .hint("set RECTO_HOME to a directory for configuration and sessions"),
+                );
             }
         };
         Ok(Self {
@@ -55,7 +59,9 @@ impl Home {
     /// The system's reason.
     pub fn make(&self) -> std::io::Result<()> {
         if self.recto.metadata().is_ok_and(|meta| !meta.is_dir()) {
-            return Err(std::io::Error::other("a file is in its place; move it, or set RECTO_HOME"));
+            return Err(std::io::Error::other(
+                "a file is in its place; move it, or set RECTO_HOME",
+            ));
         }
         make_private(&self.recto)?;
         make_private(&self.journals())
@@ -69,7 +75,9 @@ fn home_of_this_user() -> Option<PathBuf> {
     let table = std::fs::read_to_string("/etc/passwd").ok()?;
     let home = table.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
-        (fields.get(2) == Some(&uid.as_str())).then(|| fields.get(5).copied()).flatten()
+        (fields.get(2) == Some(&uid.as_str()))
+            .then(|| fields.get(5).copied())
+            .flatten()
     })?;
     Some(PathBuf::from(home)).filter(|home| home.is_absolute())
 }
@@ -77,7 +85,10 @@ fn home_of_this_user() -> Option<PathBuf> {
 /// Makes a directory that only the user can read; parents too.
 pub fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Opens a regular file for reading. Anything else is refused at once: opening a pipe would wait for
@@ -87,7 +98,10 @@ pub fn make_private(path: &Path) -> std::io::Result<()> {
 /// The system's reason, or that it is no regular file.
 pub fn open_regular(path: &Path) -> std::io::Result<File> {
     let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+    let file = File::options()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path)?;
     if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
     }

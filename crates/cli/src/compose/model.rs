@@ -82,8 +82,14 @@ const SDK_KEY: &str = "CODEX_API_KEY";
 
 /// The value of a key variable: what an SDK passed, else the environment's, else the key file's.
 fn key_value(home: &Home, name: &str) -> Option<String> {
-    let passed = if name == "OPENAI_API_KEY" { variable(SDK_KEY) } else { None };
-    passed.or_else(|| variable(name)).or_else(|| stored_key(home, name))
+    let passed = if name == "OPENAI_API_KEY" {
+        variable(SDK_KEY)
+    } else {
+        None
+    };
+    passed
+        .or_else(|| variable(name))
+        .or_else(|| stored_key(home, name))
 }
 
 /// A key from `keys.toml`, which must be readable by its owner alone.

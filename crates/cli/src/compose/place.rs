@@ -29,22 +29,36 @@ impl Place {
             .with_context(|| format!("cannot work in {}", given.display()))
             .map_err(Failure::usage)?;
         if !cwd.is_dir() {
-            return Err(Failure::usage(anyhow!("{} is not a directory", cwd.display())));
+            return Err(Failure::usage(anyhow!(
+                "{} is not a directory",
+                cwd.display()
+            )));
         }
         if cwd.to_str().is_none() {
-            return Err(Failure::usage(anyhow!("the path {} is not valid UTF-8", cwd.display())));
+            return Err(Failure::usage(anyhow!(
+                "the path {} is not valid UTF-8",
+                cwd.display()
+            )));
         }
         let repository = git::discover(&cwd).map_err(Failure::usage)?;
-        if repository.as_ref().is_some_and(|repository| repository.root.is_none()) {
-            return Err(Failure::usage(anyhow!("{} is a bare repository", cwd.display()))
-                .hint("clone it and work in the clone: there are no files here to work on"));
+        if repository
+            .as_ref()
+            .is_some_and(|repository| repository.root.is_none())
+        {
+            return Err(
+                Failure::usage(anyhow!("{} is a bare repository", cwd.display()))
+                    .hint("clone it and work in the clone: there are no files here to work on"),
+            );
         }
         Ok(Self { cwd, repository })
     }
 
     /// The root of what may be changed: the repository's, else the directory itself.
     pub fn root(&self) -> &Path {
-        self.repository.as_ref().and_then(|found| found.root.as_deref()).unwrap_or(&self.cwd)
+        self.repository
+            .as_ref()
+            .and_then(|found| found.root.as_deref())
+            .unwrap_or(&self.cwd)
     }
 
     /// The commit that is checked out; none before the first one, or where it can't be read.
@@ -61,7 +75,11 @@ impl Place {
         if skip || self.repository.is_some() {
             return Ok(());
         }
-        Err(Failure::usage(anyhow!("{} is not inside a git repository", self.cwd.display())).hint(
+        Err(Failure::usage(anyhow!(
+            "{} is not inside a git repository",
+            self.cwd.display()
+        ))
+        .hint(
             "changes outside a repository can't be reviewed or taken back; run `git init` first, \
              or pass --skip-git-repo-check",
         ))

@@ -39,7 +39,9 @@ pub fn read(given: Option<&str>, needed: Needed) -> Result<Option<String>, Failu
     let piped = !stdin.is_terminal();
     match given {
         Some("-") => piped_text(needed != Needed::ImagesWillDo).map(Some),
-        Some(prompt) if prompt.trim().is_empty() && needed == Needed::Yes => Err(Failure::usage(anyhow!("the prompt is empty"))),
+        Some(prompt) if prompt.trim().is_empty() && needed == Needed::Yes => {
+            Err(Failure::usage(anyhow!("the prompt is empty")))
+        }
         Some(prompt) => {
             check_length(prompt.len() as u64)?;
             let more = if piped { waiting_text()? } else { None };
@@ -64,7 +66,10 @@ fn waiting_text() -> Result<Option<String>, Failure> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let stdin = std::io::stdin();
     let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-    let patience = Timespec { tv_sec: 2, tv_nsec: 0 };
+    let patience = Timespec {
+        tv_sec: 2,
+        tv_nsec: 0,
+    };
     if !poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0) {
         tell("warning: standard input is open but silent, so it is not read\n");
         return Ok(None);
@@ -85,7 +90,9 @@ fn piped_text(needed: bool) -> Result<String, Failure> {
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::usage(anyhow!("standard input is not valid UTF-8 text")))?;
     if needed && text.trim().is_empty() {
-        return Err(Failure::usage(anyhow!("there is no prompt on standard input")));
+        return Err(Failure::usage(anyhow!(
+            "there is no prompt on standard input"
+        )));
     }
     Ok(text)
 }
@@ -94,9 +101,11 @@ fn check_length(bytes: u64) -> Result<(), Failure> {
     if bytes <= MOST_PROMPT {
         return Ok(());
     }
-    Err(Failure::usage(anyhow!("the prompt is longer than {} KiB", MOST_PROMPT >> 10)).hint(
-        "put long material into a file of the repository and name it in the prompt",
+    Err(Failure::usage(anyhow!(
+        "the prompt is longer than {} KiB",
+        MOST_PROMPT >> 10
     ))
+    .hint("put long material into a file of the repository and name it in the prompt"))
 }
 
 /// Makes the user's message of a prompt and images.
@@ -136,7 +145,9 @@ pub fn schema(path: &Path) -> Result<recto_runtime::schema::Schema, Failure> {
 /// # Errors
 /// When it is a directory, or its directory is missing.
 pub fn check_output(path: &Path) -> Result<(), Failure> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let problem = if path.is_dir() {
         "it is a directory"
     } else if parent.is_some_and(|parent| !parent.is_dir()) {
@@ -144,7 +155,10 @@ pub fn check_output(path: &Path) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    Err(Failure::usage(anyhow!("cannot write {}: {problem}", path.display())))
+    Err(Failure::usage(anyhow!(
+        "cannot write {}: {problem}",
+        path.display()
+    )))
 }
 
 fn read_capped(path: &Path, most: u64, what: &str) -> Result<Vec<u8>, Failure> {

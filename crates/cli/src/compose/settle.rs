@@ -90,10 +90,14 @@ pub fn settle(
         Failure::usage(anyhow!("there is no provider {provider_key:?}"))
             .hint("`recto config show` lists the providers; docs/providers.md says how to add one")
     })?;
-    let model = model.or_else(|| provider.default_model.clone()).ok_or_else(|| {
-        Failure::usage(anyhow!("no model is named, and provider {provider_key:?} has no default"))
+    let model = model
+        .or_else(|| provider.default_model.clone())
+        .ok_or_else(|| {
+            Failure::usage(anyhow!(
+                "no model is named, and provider {provider_key:?} has no default"
+            ))
             .hint("name one with -m, or set `model` in the configuration")
-    })?;
+        })?;
     let model = absolute_script(&model)?;
     let mut notices = resolved.notices.clone();
     let profile = profile(&catalogue, config, &model, &mut notices);
@@ -126,18 +130,25 @@ pub fn settle(
 /// # Errors
 /// Everything that is wrong with the configuration.
 pub fn resolve(home: &Home, place: Option<&Place>, run: &RunArgs) -> Result<Resolved, Failure> {
-    let project = place.filter(|place| place.repository.is_some()).map(Place::root);
+    let project = place
+        .filter(|place| place.repository.is_some())
+        .map(Place::root);
     let input = Input {
         user: file(&home.file("config.toml"))?,
         project: match project {
-            Some(root) => file(&root.join(".recto/config.toml"))?
-                .map(|file| Project { root: text(root), file }),
+            Some(root) => file(&root.join(".recto/config.toml"))?.map(|file| Project {
+                root: text(root),
+                file,
+            }),
             None => None,
         },
         variables: variables(),
         flags: flags(run)?,
         pairs: run.config.clone(),
-        known_providers: Catalogue::builtin().provider_keys().map(str::to_owned).collect(),
+        known_providers: Catalogue::builtin()
+            .provider_keys()
+            .map(str::to_owned)
+            .collect(),
     };
     recto_config::resolve(&input).map_err(Failure::usage)
 }
@@ -184,22 +195,31 @@ fn file(path: &Path) -> Result<Option<Text>, Failure> {
         };
         let mut bytes = Vec::new();
         // One byte more than is taken, so that the limit is noticed where it is known.
-        file.take(recto_config::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        file.take(recto_config::MAX_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)?;
         let contents = String::from_utf8(bytes).context("it is not valid UTF-8")?;
-        Ok(Some(Text { path: path.display().to_string(), text: contents }))
+        Ok(Some(Text {
+            path: path.display().to_string(),
+            text: contents,
+        }))
     };
-    read().with_context(|| format!("cannot read {}", path.display())).map_err(Failure::usage)
+    read()
+        .with_context(|| format!("cannot read {}", path.display()))
+        .map_err(Failure::usage)
 }
 
 fn catalogue(resolved: &Resolved) -> Result<Catalogue, Failure> {
-    Catalogue::builtin().merged(&resolved.values.catalogue).map_err(Failure::usage)
+    Catalogue::builtin()
+        .merged(&resolved.values.catalogue)
+        .map_err(Failure::usage)
 }
 
 /// Whether one of `keys`, or something below it, is set on the command line.
 fn is_explicit(resolved: &Resolved, keys: &[&str]) -> bool {
     resolved.origins.iter().any(|(key, origin)| {
         let named = keys.iter().any(|named| {
-            key.strip_prefix(named).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            key.strip_prefix(named)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         });
         named && matches!(origin.layer, Layer::Flag | Layer::Pair)
     })
@@ -212,7 +232,10 @@ fn profile(
     notices: &mut Vec<String>,
 ) -> Profile {
     let mut profile = if model.starts_with(SCRIPT) {
-        Profile { apply_patch: PatchTool::Function, ..Profile::default() }
+        Profile {
+            apply_patch: PatchTool::Function,
+            ..Profile::default()
+        }
     } else {
         let (profile, known) = catalogue.profile(model);
         if !known {
@@ -251,7 +274,9 @@ fn reasoning(config: &recto_config::Config, profile: &Profile) -> Option<String>
 
 /// A script's path does not depend on where a session is resumed from.
 fn absolute_script(model: &str) -> Result<String, Failure> {
-    let Some(path) = model.strip_prefix(SCRIPT) else { return Ok(model.to_owned()) };
+    let Some(path) = model.strip_prefix(SCRIPT) else {
+        return Ok(model.to_owned());
+    };
     let path = std::path::absolute(path)
         .with_context(|| format!("cannot use the script {path}"))
         .map_err(Failure::usage)?;
@@ -259,8 +284,16 @@ fn absolute_script(model: &str) -> Result<String, Failure> {
 }
 
 fn command_env(config: &recto_config::Config) -> Vec<(String, String)> {
-    let passed = config.env.pass.iter().filter_map(|name| Some((name.clone(), variable(name)?)));
-    let set = config.env.set.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let passed = config
+        .env
+        .pass
+        .iter()
+        .filter_map(|name| Some((name.clone(), variable(name)?)));
+    let set = config
+        .env
+        .set
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()));
     passed.chain(set).collect()
 }
 

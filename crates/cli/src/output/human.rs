@@ -65,7 +65,11 @@ impl Human {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn dim(&self, text: &str) -> String {
@@ -97,7 +101,11 @@ impl Human {
             Body::StepFailed(body) => self.step_failed(body),
             Body::ToolFinished(body) => self.tool_finished(body),
             Body::CheckFinished(body) => {
-                let mark = if body.exit_code == Some(0) { "passed" } else { "FAILED" };
+                let mark = if body.exit_code == Some(0) {
+                    "passed"
+                } else {
+                    "FAILED"
+                };
                 self.say(&format!("check {mark}: {}", safe_line(&body.command, LINE)));
                 if body.exit_code != Some(0) {
                     self.show_output(body.output.as_bytes());
@@ -109,7 +117,10 @@ impl Human {
                 self.say(&self.dim("the conversation was replaced by a summary of it"));
             }
             Body::CompactionFailed(body) => {
-                self.say(&format!("warning: compaction failed: {}", safe_line(&body.reason, LINE)));
+                self.say(&format!(
+                    "warning: compaction failed: {}",
+                    safe_line(&body.reason, LINE)
+                ));
             }
             Body::AnswerRejected(body) => {
                 self.say(&format!("answer not accepted: {}", safe(&body.message)));
@@ -137,7 +148,12 @@ impl Human {
             View::Reasoning { summary } if !summary.is_empty() => {
                 self.say(&self.dim(&safe(summary)));
             }
-            View::Message { role, text, commentary: true, .. } if role == "assistant" => {
+            View::Message {
+                role,
+                text,
+                commentary: true,
+                ..
+            } if role == "assistant" => {
                 self.say(&safe(text));
             }
             _ => {}
@@ -149,7 +165,9 @@ impl Human {
         // Without another try, the turn's end tells it.
         if let Some(wait) = body.retry_in {
             let seconds = wait.as_secs_f64();
-            self.say(&format!("warning: {message}; trying again in {seconds:.1} s"));
+            self.say(&format!(
+                "warning: {message}; trying again in {seconds:.1} s"
+            ));
         }
     }
 
@@ -167,7 +185,9 @@ impl Human {
     }
 
     fn tool_output(&mut self, call: &CallId, bytes: &[u8]) {
-        let Some(kept) = self.outputs.get_mut(call) else { return };
+        let Some(kept) = self.outputs.get_mut(call) else {
+            return;
+        };
         kept.extend_from_slice(bytes);
         if kept.len() > 2 * KEPT_BYTES {
             kept.drain(..kept.len() - KEPT_BYTES);
@@ -177,7 +197,9 @@ impl Human {
     fn tool_finished(&mut self, body: &ToolFinished) {
         let output = self.outputs.remove(&body.call_id).unwrap_or_default();
         match &body.effect {
-            Effect::Command { exit_code, session, .. } => {
+            Effect::Command {
+                exit_code, session, ..
+            } => {
                 self.show_output(&output);
                 let seconds = body.duration_ms as f64 / 1000.0;
                 let end = match (exit_code, session) {
@@ -282,7 +304,11 @@ fn file_line(change: &FileChange) -> String {
 }
 
 fn elapsed(seconds: u64) -> String {
-    if seconds < 60 { format!("{seconds} s") } else { format!("{}m{:02}s", seconds / 60, seconds % 60) }
+    if seconds < 60 {
+        format!("{seconds} s")
+    } else {
+        format!("{}m{:02}s", seconds / 60, seconds % 60)
+    }
 }
 
 fn short(tokens: u64) -> String {

@@ -5,7 +5,10 @@ fn is_dangerous(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         // Marks that turn the direction of text, or hide it.
-        '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+        '\u{061c}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
         | '\u{feff}' => true,
         c => c.is_control(),
     }
@@ -33,7 +36,10 @@ pub fn safe(text: &str) -> String {
 
 /// The same on one line with single spaces, at most `width` characters.
 pub fn safe_line(text: &str, width: usize) -> String {
-    cut(&safe(text).split_whitespace().collect::<Vec<_>>().join(" "), width)
+    cut(
+        &safe(text).split_whitespace().collect::<Vec<_>>().join(" "),
+        width,
+    )
 }
 
 /// The text, at most `width` characters of it.
@@ -86,7 +92,10 @@ mod tests {
         check("plain ä\n\ttext", "plain ä\n\ttext");
         check("\u{1b}[31mred\u{1b}[0m", "red");
         check("\u{1b}]52;c;ZXZpbA==\u{7}x", "x");
-        check("\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link");
+        check(
+            "\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{1b}\\",
+            "link",
+        );
         check("a\u{8}b\u{7}", "a\u{fffd}b\u{fffd}");
         check("10%\r20%\r\ndone", "10%\n20%\ndone");
         check("\u{202e}drow", "\u{fffd}drow");

@@ -216,8 +216,7 @@ fn flags_add_to_lists_and_replace_the_rest() {
         sandbox_mode: Some("workspace".to_owned()),
         ..Flags::default()
     };
-    let user =
-        "checks = [\"make\"]\nsandbox_workspace_write.writable_roots = [\"/a\"]\n\
+    let user = "checks = [\"make\"]\nsandbox_workspace_write.writable_roots = [\"/a\"]\n\
          sandbox_workspace_write.network_access = true\nbudget.steps = 5";
     let layers = Layers {
         user,

@@ -87,9 +87,16 @@ mod tests {
 
     #[test]
     fn numbers_name_outputs_in_order() {
-        let ids = chunk_ids(r#"{"output":"Chunk ID: 0a1b2c\nWall"},{"output":"Chunk ID: ffffff\n"}"#);
+        let ids =
+            chunk_ids(r#"{"output":"Chunk ID: 0a1b2c\nWall"},{"output":"Chunk ID: ffffff\n"}"#);
         assert_eq!(ids, ["0a1b2c", "ffffff"]);
-        assert_eq!(filled("【{{chunk 2}}†L1】{{chunk 1}}", &ids), "【ffffff†L1】0a1b2c");
-        assert_eq!(filled("{{chunk 3}} {{chunk x}} {{chunk ", &ids), "{{chunk 3}} {{chunk x}} {{chunk ");
+        assert_eq!(
+            filled("【{{chunk 2}}†L1】{{chunk 1}}", &ids),
+            "【ffffff†L1】0a1b2c"
+        );
+        assert_eq!(
+            filled("{{chunk 3}} {{chunk x}} {{chunk ", &ids),
+            "{{chunk 3}} {{chunk x}} {{chunk "
+        );
     }
 }

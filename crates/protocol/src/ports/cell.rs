@@ -53,7 +53,10 @@ pub struct OutputCap {
 impl Default for OutputCap {
     /// 4 MiB as they come and the last 1 MiB.
     fn default() -> Self {
-        Self { head: 4 << 20, tail: 1 << 20 }
+        Self {
+            head: 4 << 20,
+            tail: 1 << 20,
+        }
     }
 }
 

@@ -31,7 +31,10 @@ impl Driver {
                 () = super::sleep_until(self.deadline) => return self.out_of_time(),
                 gathered = response => gathered,
             };
-            let wait = gathered.error.as_mut().and_then(|error| self.retry_in(error, attempt));
+            let wait = gathered
+                .error
+                .as_mut()
+                .and_then(|error| self.retry_in(error, attempt));
             attempt += 1;
             let Some(wait) = wait else {
                 return self.compacted(compact.by_provider, gathered);
@@ -46,9 +49,16 @@ impl Driver {
     }
 
     fn compacted(&mut self, by_provider: bool, gathered: Gathered) -> Result<(), DriverError> {
-        if let Some(error) = gathered.error.as_ref().filter(|e| e.kind != ErrorKind::ContextLength) {
+        if let Some(error) = gathered
+            .error
+            .as_ref()
+            .filter(|e| e.kind != ErrorKind::ContextLength)
+        {
             // The model can't be reached: that is no reason to throw old outputs away.
-            let failed = StepFailed { error: error.clone(), retry_in: None };
+            let failed = StepFailed {
+                error: error.clone(),
+                retry_in: None,
+            };
             return self.record(vec![failed.into()]);
         }
         let cost = self.cost(gathered.usage.as_ref());
@@ -60,7 +70,12 @@ impl Driver {
         };
         let body = match items {
             Ok(items) => Compacted { items, usage, cost }.into(),
-            Err(reason) => CompactionFailed { reason, usage, cost }.into(),
+            Err(reason) => CompactionFailed {
+                reason,
+                usage,
+                cost,
+            }
+            .into(),
         };
         self.record(vec![body])
     }
@@ -69,7 +84,12 @@ impl Driver {
 async fn gather(
     mut events: futures_util::stream::BoxStream<'static, Result<ModelEvent, ModelError>>,
 ) -> Gathered {
-    let mut gathered = Gathered { items: Vec::new(), usage: None, error: None, reason: None };
+    let mut gathered = Gathered {
+        items: Vec::new(),
+        usage: None,
+        error: None,
+        reason: None,
+    };
     while let Some(event) = events.next().await {
         match event {
             Ok(ModelEvent::Item(item)) => gathered.items.push(item),
@@ -89,8 +109,10 @@ async fn gather(
 }
 
 fn provider_item(items: Vec<Item>) -> Result<Vec<Item>, String> {
-    let made: Vec<Item> =
-        items.into_iter().filter(|item| matches!(item.view(), View::Compaction)).collect();
+    let made: Vec<Item> = items
+        .into_iter()
+        .filter(|item| matches!(item.view(), View::Compaction))
+        .collect();
     if made.is_empty() {
         return Err("the provider made no compaction item".to_owned());
     }

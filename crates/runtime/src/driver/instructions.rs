@@ -45,9 +45,12 @@ impl Instructions {
             if let Body::ContextAdded(added) = &record.body
                 && added.about == ABOUT
             {
-                instructions.seen.extend(added.sources.iter().filter_map(|path| {
-                    path.rsplit_once('/').map(|(directory, _)| directory.to_owned())
-                }));
+                instructions
+                    .seen
+                    .extend(added.sources.iter().filter_map(|path| {
+                        path.rsplit_once('/')
+                            .map(|(directory, _)| directory.to_owned())
+                    }));
             }
         }
         instructions
@@ -86,9 +89,15 @@ impl Instructions {
 
     /// The directories above a path, as far as they lie in the work tree and are new.
     fn parents_of(&self, path: &str) -> Vec<String> {
-        let Some(relative) = self.relative(path) else { return Vec::new() };
-        let Some((directory, _)) = relative.rsplit_once('/') else { return Vec::new() };
-        ancestors(directory).filter(|directory| !self.seen.contains(directory)).collect()
+        let Some(relative) = self.relative(path) else {
+            return Vec::new();
+        };
+        let Some((directory, _)) = relative.rsplit_once('/') else {
+            return Vec::new();
+        };
+        ancestors(directory)
+            .filter(|directory| !self.seen.contains(directory))
+            .collect()
     }
 
     fn relative(&self, path: &str) -> Option<String> {
@@ -130,7 +139,11 @@ pub(crate) fn read(
     directory: &str,
 ) -> Option<agents_md::File> {
     names.iter().find_map(|name| {
-        let path = if directory.is_empty() { name.clone() } else { format!("{directory}/{name}") };
+        let path = if directory.is_empty() {
+            name.clone()
+        } else {
+            format!("{directory}/{name}")
+        };
         let bytes = files.read(&path, MOST_BYTES).ok()?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         (!text.trim().is_empty()).then_some(agents_md::File { path, text })
@@ -139,7 +152,10 @@ pub(crate) fn read(
 
 /// A relative directory and everything above it, the work tree's root (empty) included.
 pub(crate) fn ancestors(directory: &str) -> impl Iterator<Item = String> {
-    let ends = directory.match_indices('/').map(|(at, _)| at).chain([directory.len()]);
+    let ends = directory
+        .match_indices('/')
+        .map(|(at, _)| at)
+        .chain([directory.len()]);
     let mut all: Vec<String> = ends.map(|end| directory[..end].to_owned()).collect();
     all.insert(0, String::new());
     all.dedup();
@@ -156,7 +172,10 @@ fn words(command: &str) -> impl Iterator<Item = &str> {
 
 fn workdir(call: &ToolCall) -> Option<String> {
     let arguments: serde_json::Value = serde_json::from_str(call.input.text()).ok()?;
-    arguments["workdir"].as_str().filter(|dir| !dir.is_empty()).map(str::to_owned)
+    arguments["workdir"]
+        .as_str()
+        .filter(|dir| !dir.is_empty())
+        .map(str::to_owned)
 }
 
 #[cfg(test)]

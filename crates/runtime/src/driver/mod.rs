@@ -156,7 +156,11 @@ impl Driver {
     ///
     /// # Errors
     /// As [`Log::read_chunk`].
-    pub fn read_chunk(&self, id: &recto_protocol::ChunkId, limit: u64) -> Result<Vec<u8>, LogError> {
+    pub fn read_chunk(
+        &self,
+        id: &recto_protocol::ChunkId,
+        limit: u64,
+    ) -> Result<Vec<u8>, LogError> {
         lock(&self.log).read_chunk(id, 0, limit)
     }
 
@@ -186,7 +190,10 @@ impl Driver {
             return Ok(None);
         }
         // It was checked when the turn began.
-        self.schema = self.session.output_schema().and_then(|text| Schema::parse(text).ok());
+        self.schema = self
+            .session
+            .output_schema()
+            .and_then(|text| Schema::parse(text).ok());
         self.begin_clock();
         self.drive().await.map(Some)
     }
@@ -275,7 +282,13 @@ impl Driver {
         let seconds = self.session.settings().budget.seconds.unwrap_or_default();
         let limit = Some(format!("{seconds} seconds"));
         self.deadline = None;
-        self.record_durable(vec![InterruptRequested { by: "budget".into(), limit }.into()])
+        self.record_durable(vec![
+            InterruptRequested {
+                by: "budget".into(),
+                limit,
+            }
+            .into(),
+        ])
     }
 
     // ---- tools ----
@@ -283,7 +296,11 @@ impl Driver {
     /// Starts those of `calls` that do not run yet. Their records are durable by now.
     fn start(&mut self, calls: Vec<ToolCall>) {
         for call in calls {
-            if self.started.values().any(|known| known.call_id == call.call_id) {
+            if self
+                .started
+                .values()
+                .any(|known| known.call_id == call.call_id)
+            {
                 continue;
             }
             self.live.emit(LiveEvent::ToolStarted(&call));
@@ -298,7 +315,9 @@ impl Driver {
     }
 
     fn tool_done(&mut self, done: Joined) -> Result<(), DriverError> {
-        let Some((call, result, took)) = self.ended_call(done) else { return Ok(()) };
+        let Some((call, result, took)) = self.ended_call(done) else {
+            return Ok(());
+        };
         let touched = self.instructions.touched(&call, &result.effect);
         let mut bodies = vec![finished(&call, result, took)];
         bodies.extend(touched.map(Body::from));
@@ -359,7 +378,11 @@ impl Driver {
                  nothing but JSON that fits it."
             )
         };
-        Some(AnswerRejected { reason: "schema".into(), message, last })
+        Some(AnswerRejected {
+            reason: "schema".into(),
+            message,
+            last,
+        })
     }
 
     /// Kills what runs and records each call that was cut off.

@@ -27,7 +27,9 @@ pub(super) struct Stream {
 impl Stream {
     /// The next event of the stream in `slot`; waits for ever when there is none.
     pub(super) async fn next(slot: &mut Option<Self>) -> Result<ModelEvent, ModelError> {
-        let Some(stream) = slot else { return std::future::pending().await };
+        let Some(stream) = slot else {
+            return std::future::pending().await;
+        };
         let event = stream.events.next().await.unwrap_or_else(|| {
             Err(ModelError {
                 kind: ErrorKind::Stream,
@@ -37,7 +39,9 @@ impl Stream {
                 retry_after: None,
             })
         });
-        stream.first_event_ms.get_or_insert_with(|| milliseconds(stream.sent.elapsed()));
+        stream
+            .first_event_ms
+            .get_or_insert_with(|| milliseconds(stream.sent.elapsed()));
         event
     }
 }
@@ -97,11 +101,18 @@ impl Driver {
         &mut self,
         finish: recto_protocol::ports::model::Finish,
     ) -> Result<(), DriverError> {
-        let Some(stream) = self.stream.take() else { return Ok(()) };
+        let Some(stream) = self.stream.take() else {
+            return Ok(());
+        };
         let mut bodies: Vec<Body> = Vec::new();
         if finish.reason == FinishReason::OutputLimit && !stream.partial.is_empty() {
             // The cut message never became an item; what was said of it is kept all the same.
-            bodies.push(StepItem { item: Item::message("assistant", &stream.partial) }.into());
+            bodies.push(
+                StepItem {
+                    item: Item::message("assistant", &stream.partial),
+                }
+                .into(),
+            );
         }
         let cost = self.cost(finish.usage.as_ref());
         bodies.push(

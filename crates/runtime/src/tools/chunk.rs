@@ -45,7 +45,10 @@ pub(super) fn run(tools: &Tools, args: &Args) -> ToolResult {
     let mut capture = crate::output::Capture::default();
     capture.push(shown.as_bytes());
     let shown = capture.take(None, None).text;
-    ToolResult::ok(format!("Lines {first} to {last} of {total}:\n{shown}"), Effect::None)
+    ToolResult::ok(
+        format!("Lines {first} to {last} of {total}:\n{shown}"),
+        Effect::None,
+    )
 }
 
 fn at_least_one(number: f64) -> usize {

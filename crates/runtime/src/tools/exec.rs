@@ -15,7 +15,10 @@ const LEAST_YIELD: f64 = 250.0;
 const MOST_YIELD: f64 = 30_000.0;
 /// The kernel takes no longer argument (`MAX_ARG_STRLEN`, 128 KiB with its end).
 const LONGEST_COMMAND: usize = 128 * 1024 - 1;
-const TERMINAL: TtySize = TtySize { rows: 40, cols: 120 };
+const TERMINAL: TtySize = TtySize {
+    rows: 40,
+    cols: 120,
+};
 
 #[derive(Deserialize)]
 pub(super) struct Args {
@@ -53,7 +56,15 @@ pub(super) async fn run(tools: &Tools, call: &ToolCall, args: Args) -> ToolResul
     match start(tools, call, &args).await {
         Ok(running) => {
             let patience = milliseconds(args.yield_time_ms, DEFAULT_YIELD);
-            report(tools, &running, None, started, patience, tokens(args.max_output_tokens)).await
+            report(
+                tools,
+                &running,
+                None,
+                started,
+                patience,
+                tokens(args.max_output_tokens),
+            )
+            .await
         }
         Err(error) => ToolResult::failed(format!("exec_command failed: {error}"), Effect::None),
     }
@@ -155,7 +166,11 @@ pub(super) async fn report(
         output_lines: running.lines(),
     };
     ToolResult {
-        status: if failed { ToolStatus::Failed } else { ToolStatus::Ok },
+        status: if failed {
+            ToolStatus::Failed
+        } else {
+            ToolStatus::Ok
+        },
         output: output.into(),
         effect,
     }

@@ -58,10 +58,17 @@ async fn read(tools: &Tools, path: &str) -> Result<Vec<u8>, String> {
     let command = Command {
         argv: vec!["cat".into(), "--".into(), path.to_owned()],
         cwd: Some(tools.cwd.clone()),
-        output: OutputCap { head: MOST_BYTES, tail: 0 },
+        output: OutputCap {
+            head: MOST_BYTES,
+            tail: 0,
+        },
         ..Command::default()
     };
-    let mut process = tools.cell.spawn(command).await.map_err(|error| error.to_string())?;
+    let mut process = tools
+        .cell
+        .spawn(command)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut bytes = BytesMut::new();
     let whole = async {
         while let Some(event) = process.events.next().await {
@@ -85,7 +92,10 @@ async fn read(tools: &Tools, path: &str) -> Result<Vec<u8>, String> {
         Err(_) => {
             // Something that never ends, such as a pipe: leave nothing behind.
             let _ = process.control.signal(9).await;
-            Err(format!("it could not be read within {} seconds", PATIENCE.as_secs()))
+            Err(format!(
+                "it could not be read within {} seconds",
+                PATIENCE.as_secs()
+            ))
         }
     }
 }
@@ -110,7 +120,11 @@ pub fn prepare(bytes: &[u8]) -> Result<String, String> {
         return Ok(data_url(format, bytes));
     }
     let smaller = image.thumbnail(LONGEST_SIDE, LONGEST_SIDE);
-    let target = if format == ImageFormat::Jpeg { ImageFormat::Jpeg } else { ImageFormat::Png };
+    let target = if format == ImageFormat::Jpeg {
+        ImageFormat::Jpeg
+    } else {
+        ImageFormat::Png
+    };
     let mut encoded = Cursor::new(Vec::new());
     encodable(smaller, target)
         .write_to(&mut encoded, target)
@@ -126,7 +140,11 @@ fn encodable(image: DynamicImage, target: ImageFormat) -> DynamicImage {
 }
 
 fn data_url(format: ImageFormat, bytes: &[u8]) -> String {
-    format!("data:{};base64,{}", format.to_mime_type(), STANDARD.encode(bytes))
+    format!(
+        "data:{};base64,{}",
+        format.to_mime_type(),
+        STANDARD.encode(bytes)
+    )
 }
 
 #[cfg(test)]
@@ -135,7 +153,9 @@ mod tests {
 
     fn png(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        DynamicImage::new_rgb8(width, height).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        DynamicImage::new_rgb8(width, height)
+            .write_to(&mut bytes, ImageFormat::Png)
+            .unwrap();
         bytes.into_inner()
     }
 

@@ -68,15 +68,27 @@ pub(crate) struct ToolResult {
 
 impl ToolResult {
     fn ok(output: impl Into<Value>, effect: Effect) -> Self {
-        Self { status: ToolStatus::Ok, output: output.into(), effect }
+        Self {
+            status: ToolStatus::Ok,
+            output: output.into(),
+            effect,
+        }
     }
 
     fn failed(output: impl Into<Value>, effect: Effect) -> Self {
-        Self { status: ToolStatus::Failed, output: output.into(), effect }
+        Self {
+            status: ToolStatus::Failed,
+            output: output.into(),
+            effect,
+        }
     }
 
     fn rejected(reason: impl Into<Value>) -> Self {
-        Self { status: ToolStatus::Rejected, output: reason.into(), effect: Effect::None }
+        Self {
+            status: ToolStatus::Rejected,
+            output: reason.into(),
+            effect: Effect::None,
+        }
     }
 }
 
@@ -150,7 +162,10 @@ fn unknown(name: &str) -> String {
         names::UPDATE_PLAN,
         names::VIEW_IMAGE,
     ];
-    format!("unsupported call: there is no tool {name:?}; the tools are {}", known.join(", "))
+    format!(
+        "unsupported call: there is no tool {name:?}; the tools are {}",
+        known.join(", ")
+    )
 }
 
 /// Reads a call's JSON arguments. Fields the tool does not know are ignored.

@@ -19,7 +19,9 @@ pub(super) async fn run(tools: &Tools, call: &ToolCall) -> ToolResult {
     let patch = match &call.input {
         ToolInput::Custom(text) => text.clone(),
         // Models trained on the free form sometimes send it where JSON was asked for.
-        ToolInput::Function(text) if text.trim_start().starts_with("*** Begin Patch") => text.clone(),
+        ToolInput::Function(text) if text.trim_start().starts_with("*** Begin Patch") => {
+            text.clone()
+        }
         ToolInput::Function(_) => match arguments::<Args>(call) {
             Ok(args) => args.input,
             Err(rejected) => return rejected,
@@ -44,7 +46,9 @@ pub(super) async fn apply(tools: &Tools, patch: String, directory: String) -> To
                 wall_time(started),
                 applied.summary
             ),
-            Effect::Files { changes: applied.changes },
+            Effect::Files {
+                changes: applied.changes,
+            },
         ),
         Ok(Err(refused)) => refusal(refused),
         Err(_) => ToolResult::failed(
@@ -63,5 +67,10 @@ fn refusal(refused: PatchRefused) -> ToolResult {
         text.push_str("\nHint: ");
         text.push_str(&hint);
     }
-    ToolResult::failed(text, Effect::Files { changes: refused.changes })
+    ToolResult::failed(
+        text,
+        Effect::Files {
+            changes: refused.changes,
+        },
+    )
 }

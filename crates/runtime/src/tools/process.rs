@@ -78,9 +78,9 @@ impl Running {
     ) -> Result<Arc<Self>, CellError> {
         let tty = spec.tty.is_some();
         let Process { events, control } = cell.spawn(spec).await?;
-        let chunk = lock(log).create_chunk().map_err(|error| {
-            CellError::Protocol(format!("its output can't be stored: {error}"))
-        })?;
+        let chunk = lock(log)
+            .create_chunk()
+            .map_err(|error| CellError::Protocol(format!("its output can't be stored: {error}")))?;
         let (send, exit) = watch::channel(None);
         let running = Arc::new(Self {
             command: shown_as,
@@ -177,7 +177,9 @@ impl Carrier {
     fn output(&mut self, bytes: &[u8]) {
         self.keep(bytes);
         self.running.capture().push(bytes);
-        self.running.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.running
+            .bytes
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if let Some(call) = &self.call {
             self.live.emit(LiveEvent::ToolOutput(call, bytes));
         }
@@ -223,8 +225,7 @@ pub(crate) async fn run_to_end(
     timeout: Duration,
 ) -> Result<Ended, CellError> {
     let started = Instant::now();
-    let running =
-        Running::start(cell, log, live, spec, shown_as.to_owned(), None, timeout).await?;
+    let running = Running::start(cell, log, live, spec, shown_as.to_owned(), None, timeout).await?;
     // The pump ends it at the limit; the grace is for its last output.
     let status = running.wait(timeout + Duration::from_secs(10)).await;
     Ok(Ended {

@@ -35,7 +35,10 @@ pub(super) async fn run(tools: &Tools, args: Args) -> ToolResult {
     let written = if args.chars.is_empty() {
         Ok(())
     } else if running.tty {
-        running.control.write(Bytes::from(args.chars.into_bytes())).await
+        running
+            .control
+            .write(Bytes::from(args.chars.into_bytes()))
+            .await
     } else if args.chars == INTERRUPT {
         running.control.signal(SIGINT).await
     } else {
@@ -48,7 +51,9 @@ pub(super) async fn run(tools: &Tools, args: Args) -> ToolResult {
     let patience = milliseconds(args.yield_time_ms, DEFAULT_YIELD);
     let max_tokens = tokens(args.max_output_tokens);
     let mut result = report(tools, &running, Some(number), started, patience, max_tokens).await;
-    if let Effect::Command { session, exit_code, .. } = &mut result.effect
+    if let Effect::Command {
+        session, exit_code, ..
+    } = &mut result.effect
         && exit_code.is_none()
     {
         *session = Some(number);

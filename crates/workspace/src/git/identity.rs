@@ -58,7 +58,9 @@ pub async fn identity(
 /// Whether a configuration certainly names no user: most repositories' do not, and a process less
 /// is milliseconds less before the first request.
 fn says_nothing_of_users(file: &Path) -> bool {
-    let Ok(bytes) = super::discover::limited_file(file, MOST_CONFIG) else { return false };
+    let Ok(bytes) = super::discover::limited_file(file, MOST_CONFIG) else {
+        return false;
+    };
     let text = bytes.to_ascii_lowercase();
     let holds = |word: &[u8]| text.windows(word.len()).any(|window| window == word);
     (bytes.len() as u64) < MOST_CONFIG && !holds(b"user") && !holds(b"include")

@@ -82,22 +82,41 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
     let sessions = Sessions::open(&home.recto);
     let (source, given, unfinished) = match &request.command {
         None => (Source::New, request.prompt.as_deref(), false),
-        Some(ExecCommand::Resume { id, prompt, last, all }) => {
+        Some(ExecCommand::Resume {
+            id,
+            prompt,
+            last,
+            all,
+        }) => {
             let (id, prompt) = if *last {
-                (newest(&sessions, request, *all)?, id.as_deref().or(prompt.as_deref()))
+                (
+                    newest(&sessions, request, *all)?,
+                    id.as_deref().or(prompt.as_deref()),
+                )
             } else {
                 let id = id.as_deref().ok_or_else(no_id)?;
-                (super::super::sessions::find(&sessions, id)?, prompt.as_deref())
+                (
+                    super::super::sessions::find(&sessions, id)?,
+                    prompt.as_deref(),
+                )
             };
             let (settings, unfinished) = look(&sessions, &id, None)?;
-            (Source::Resumed { id, settings }, prompt.or(request.prompt.as_deref()), unfinished)
+            (
+                Source::Resumed { id, settings },
+                prompt.or(request.prompt.as_deref()),
+                unfinished,
+            )
         }
         Some(ExecCommand::Fork { id, prompt, at }) => {
             let from = super::super::sessions::find(&sessions, id)?;
             let last = last_seq(&sessions, &from)?;
             let at = at.unwrap_or(last).min(last);
             let (settings, unfinished) = look(&sessions, &from, Some(at))?;
-            (Source::Forked { from, at, settings }, prompt.as_deref(), unfinished)
+            (
+                Source::Forked { from, at, settings },
+                prompt.as_deref(),
+                unfinished,
+            )
         }
     };
     let place = place(request, &source)?;
@@ -120,7 +139,14 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
         None => None,
     };
     let head = place.head();
-    Ok(Opened { place, settled, source, message, mode, head })
+    Ok(Opened {
+        place,
+        settled,
+        source,
+        message,
+        mode,
+        head,
+    })
 }
 
 /// The images' files. Several may be given at once with commas between them, unless that is the
@@ -140,9 +166,21 @@ fn budget(run: &RunArgs, now: &Budget, before: &Budget) -> Budget {
         return now.clone();
     }
     Budget {
-        steps: if run.max_steps.is_some() { now.steps } else { before.steps.or(now.steps) },
-        cost: if run.max_cost.is_some() { now.cost } else { before.cost.or(now.cost) },
-        tokens: if run.max_tokens.is_some() { now.tokens } else { before.tokens.or(now.tokens) },
+        steps: if run.max_steps.is_some() {
+            now.steps
+        } else {
+            before.steps.or(now.steps)
+        },
+        cost: if run.max_cost.is_some() {
+            now.cost
+        } else {
+            before.cost.or(now.cost)
+        },
+        tokens: if run.max_tokens.is_some() {
+            now.tokens
+        } else {
+            before.tokens.or(now.tokens)
+        },
         seconds: if run.max_seconds.is_some() {
             now.seconds
         } else {
@@ -164,11 +202,20 @@ fn newest(sessions: &Sessions, request: &Request, all: bool) -> Result<SessionId
         limit: Some(1),
     };
     let listing = sessions.list(&filter).map_err(Failure::unavailable)?;
-    listing.sessions.into_iter().next().map(|summary| summary.id).ok_or_else(|| {
-        let place = if all { "at all".to_owned() } else { format!("in {cwd}") };
-        Failure::usage(anyhow!("there is no session {place}"))
-            .hint("`recto sessions list --all` shows those of other directories")
-    })
+    listing
+        .sessions
+        .into_iter()
+        .next()
+        .map(|summary| summary.id)
+        .ok_or_else(|| {
+            let place = if all {
+                "at all".to_owned()
+            } else {
+                format!("in {cwd}")
+            };
+            Failure::usage(anyhow!("there is no session {place}"))
+                .hint("`recto sessions list --all` shows those of other directories")
+        })
 }
 
 /// A session's settings, and whether its last turn is unfinished; without locking it.
@@ -178,7 +225,9 @@ fn look(
     at: Option<u64>,
 ) -> Result<(Box<Settings>, bool), Failure> {
     let records = read(sessions, id)?;
-    let upto = records.iter().take_while(|record| at.is_none_or(|at| record.seq <= at));
+    let upto = records
+        .iter()
+        .take_while(|record| at.is_none_or(|at| record.seq <= at));
     let session = recto_agent::Session::replay(upto)
         .ok_or_else(|| Failure::usage(anyhow!("session {id} has an empty log")))?;
     Ok((Box::new(session.settings().clone()), session.is_running()))
@@ -254,7 +303,8 @@ pub fn store(
     opened: &Opened,
     files: &Arc<dyn Files>,
 ) -> Result<Stored, Failure> {
-    home.make().with_context(|| format!("cannot make {}", home.recto.display()))?;
+    home.make()
+        .with_context(|| format!("cannot make {}", home.recto.display()))?;
     // A run that was killed while it applied a patch may have left files of it: they are put into
     // their places or removed before anything looks at the work tree.
     recto_workspace::apply::recover(opened.place.root(), &home.journals())
@@ -284,13 +334,23 @@ fn create(
     let (mut log, dir): (Box<dyn Log>, _) = if request.run.ephemeral {
         (Box::new(MemoryLog::new(id.clone(), clock())), None)
     } else {
-        let log = sessions.create(&id, clock()).context("cannot make a session")?;
+        let log = sessions
+            .create(&id, clock())
+            .context("cannot make a session")?;
         let dir = log.dir().to_owned();
         (Box::new(log), Some(dir))
     };
     let bodies = opening(home, opened, id.clone()).records(files);
-    let records = log.append_relaxed(bodies).context("cannot write the session's log")?;
-    Ok(Stored { id, log, records, changes: Vec::new(), dir })
+    let records = log
+        .append_relaxed(bodies)
+        .context("cannot write the session's log")?;
+    Ok(Stored {
+        id,
+        log,
+        records,
+        changes: Vec::new(),
+        dir,
+    })
 }
 
 fn resume(
@@ -300,8 +360,9 @@ fn resume(
     sessions: &Sessions,
     id: &SessionId,
 ) -> Result<Stored, Failure> {
-    let (log, records, recovered) =
-        sessions.resume(id, clock()).with_context(|| format!("cannot go on with session {id}"))?;
+    let (log, records, recovered) = sessions
+        .resume(id, clock())
+        .with_context(|| format!("cannot go on with session {id}"))?;
     let session = recto_agent::Session::replay(&records)
         .ok_or_else(|| Failure::usage(anyhow!("session {id} has an empty log")))?;
     let changes = opening(home, opened, id.clone()).changes(
@@ -311,7 +372,13 @@ fn resume(
         files,
     );
     let dir = Some(log.dir().to_owned());
-    Ok(Stored { id: id.clone(), log: Box::new(log), records, changes, dir })
+    Ok(Stored {
+        id: id.clone(),
+        log: Box::new(log),
+        records,
+        changes,
+        dir,
+    })
 }
 
 /// What the session is made of now: the configuration, over which a resumed session keeps what the
@@ -326,7 +393,11 @@ fn opening(home: &Home, opened: &Opened, id: SessionId) -> Opening {
         profile: settled.profile.clone(),
         reasoning: settled.reasoning.clone(),
         cwd: text(&opened.place.cwd),
-        repository: opened.place.repository.as_ref().map(|_| text(opened.place.root())),
+        repository: opened
+            .place
+            .repository
+            .as_ref()
+            .map(|_| text(opened.place.root())),
         policy: opened.policy(),
         web_search: settled.web_search,
         checks: settled.checks.clone(),

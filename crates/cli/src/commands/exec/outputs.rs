@@ -27,7 +27,6 @@ enum Face {
     Human(Box<Human>),
 }
 
-
 impl Surface {
     /// The surface that the command line asks for.
     pub fn new(run: &RunArgs) -> Self {
@@ -42,7 +41,10 @@ impl Surface {
             };
             Face::Human(Box::new(Human::new(terminal, colour)))
         };
-        Self { face, ages: Ages::default() }
+        Self {
+            face,
+            ages: Ages::default(),
+        }
     }
 
     /// Which outputs are older than the last change.
@@ -89,13 +91,18 @@ impl Surface {
     /// Tells people what was committed.
     pub fn work(&mut self, work: &Work) {
         const SHOWN: usize = 5;
-        let Face::Human(human) = &mut self.face else { return };
+        let Face::Human(human) = &mut self.face else {
+            return;
+        };
         for commit in work.commits.iter().take(SHOWN) {
             let id = &commit.id.as_str()[..10];
             human.banner(&format!("commit {id} {}", safe_line(&commit.subject, 100)));
         }
         if work.commits.len() > SHOWN {
-            human.banner(&format!("… and {} commits more", work.commits.len() - SHOWN));
+            human.banner(&format!(
+                "… and {} commits more",
+                work.commits.len() - SHOWN
+            ));
         }
         if !work.clean {
             human.banner("warning: not everything in the work tree is committed");
@@ -140,7 +147,13 @@ fn citation_lines(report: &Report) -> Vec<String> {
         .citations
         .iter()
         .filter(|checked| checked.verdict != recto_evidence::Verdict::Holds)
-        .map(|checked| format!("  {}: {}", safe(&checked.citation.to_string()), verdict_word(checked.verdict)))
+        .map(|checked| {
+            format!(
+                "  {}: {}",
+                safe(&checked.citation.to_string()),
+                verdict_word(checked.verdict)
+            )
+        })
         .collect();
     let mut lines = vec![format!(
         "citations: {} of {} hold",

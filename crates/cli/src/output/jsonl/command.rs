@@ -15,7 +15,12 @@ pub(super) struct Command {
 
 impl Command {
     pub(super) fn new(item: String, command: &str) -> Self {
-        Self { item, command: command.to_owned(), output: Vec::new(), cut: false }
+        Self {
+            item,
+            command: command.to_owned(),
+            output: Vec::new(),
+            cut: false,
+        }
     }
 
     /// Takes output in, up to the most that an event holds.
@@ -25,7 +30,8 @@ impl Command {
         }
         let room = MOST_OUTPUT - self.output.len();
         self.cut = bytes.len() > room;
-        self.output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.output
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
         if self.cut {
             // Not in the middle of a character.
             let whole = whole_characters(&self.output);
@@ -83,7 +89,11 @@ fn whole_characters(bytes: &[u8]) -> usize {
             0xf0.. => 4,
             _ => 1,
         };
-        return if start + length > bytes.len() { start } else { bytes.len() };
+        return if start + length > bytes.len() {
+            start
+        } else {
+            bytes.len()
+        };
     }
     bytes.len()
 }

@@ -29,13 +29,19 @@ impl<W: Write + Send> Jsonl<W> {
         });
         let (kind, reason, message) = match &body.outcome {
             Outcome::Completed { .. } => ("turn.completed", "", String::new()),
-            Outcome::Failed { reason, message } => ("turn.failed", reason.as_str(), message.clone()),
-            Outcome::Interrupted { by } => {
-                ("turn.failed", "interrupted", format!("The turn was interrupted by {by}."))
+            Outcome::Failed { reason, message } => {
+                ("turn.failed", reason.as_str(), message.clone())
             }
-            Outcome::BudgetReached { limit } => {
-                ("turn.failed", "budget", format!("The budget is used up: {limit}."))
-            }
+            Outcome::Interrupted { by } => (
+                "turn.failed",
+                "interrupted",
+                format!("The turn was interrupted by {by}."),
+            ),
+            Outcome::BudgetReached { limit } => (
+                "turn.failed",
+                "budget",
+                format!("The budget is used up: {limit}."),
+            ),
         };
         let mut event = json!({"type": kind});
         if kind == "turn.failed" {
@@ -58,7 +64,11 @@ impl<W: Write + Send> Jsonl<W> {
             self.item("completed", &event);
         }
         for call in std::mem::take(&mut self.calls).into_values() {
-            self.call_item(&call, "failed", "it was not run to its end before the turn ended");
+            self.call_item(
+                &call,
+                "failed",
+                "it was not run to its end before the turn ended",
+            );
         }
         for (command, id) in std::mem::take(&mut self.checks) {
             self.item("completed", &check_event(&id, &command, "", None, "failed"));

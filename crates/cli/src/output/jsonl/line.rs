@@ -24,9 +24,13 @@ pub(super) fn one_line(event: &Value) -> String {
 
 /// The JSON of an object with these keys at its beginning, where people and simple programs look.
 fn ordered(object: &Value, first: &[&str]) -> String {
-    let Some(fields) = object.as_object() else { return object.to_string() };
+    let Some(fields) = object.as_object() else {
+        return object.to_string();
+    };
     let leading = first.iter().filter_map(|&key| fields.get_key_value(key));
-    let rest = fields.iter().filter(|(key, _)| !first.contains(&key.as_str()));
+    let rest = fields
+        .iter()
+        .filter(|(key, _)| !first.contains(&key.as_str()));
     let parts: Vec<String> = leading
         .chain(rest)
         .map(|(key, value)| {

@@ -144,7 +144,9 @@ impl<W: Write + Send> Jsonl<W> {
 
     /// Why events were lost, if they were; a reader that went away wanted no more of them.
     pub fn lost(&self) -> Option<&io::Error> {
-        self.failed.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+        self.failed
+            .as_ref()
+            .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
     fn line(&mut self, event: &Value) {
@@ -155,7 +157,10 @@ impl<W: Write + Send> Jsonl<W> {
         // went away must not stop the work.
         let mut line = one_line(event);
         line.push('\n');
-        let written = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
+        let written = self
+            .out
+            .write_all(line.as_bytes())
+            .and_then(|()| self.out.flush());
         self.failed = written.err();
     }
 
@@ -197,7 +202,10 @@ impl<W: Write + Send> Jsonl<W> {
             Body::TurnEnded(body) => self.turn_ended(body),
             Body::DriverAttached(body) if body.torn_bytes > 0 => self.warning(
                 "torn_log",
-                &format!("the log's last line was torn; {} bytes were set aside", body.torn_bytes),
+                &format!(
+                    "the log's last line was torn; {} bytes were set aside",
+                    body.torn_bytes
+                ),
             ),
             Body::SessionStarted(_)
             | Body::ContextAdded(_)

@@ -17,7 +17,9 @@ impl<W: Write + Send> Jsonl<W> {
             return;
         }
         let arguments: Value = serde_json::from_str(call.input.text()).unwrap_or_default();
-        let Some(command) = arguments["cmd"].as_str() else { return };
+        let Some(command) = arguments["cmd"].as_str() else {
+            return;
+        };
         if recto_patch::shell_patch(command).is_some() {
             return;
         }
@@ -35,7 +37,12 @@ impl<W: Write + Send> Jsonl<W> {
     pub(super) fn tool_finished(&mut self, body: &ToolFinished) {
         let call = self.calls.remove(&body.call_id);
         match &body.effect {
-            Effect::Command { chunk, session, exit_code, .. } => {
+            Effect::Command {
+                chunk,
+                session,
+                exit_code,
+                ..
+            } => {
                 self.command_finished(body, chunk.as_ref(), session.is_some(), *exit_code);
             }
             Effect::Files { changes } => self.files_changed(body, changes),
@@ -66,7 +73,9 @@ impl<W: Write + Send> Jsonl<W> {
         runs_on: bool,
         exit_code: Option<i32>,
     ) {
-        let first = chunk.and_then(|chunk| self.background.get(chunk)).unwrap_or(&body.call_id);
+        let first = chunk
+            .and_then(|chunk| self.background.get(chunk))
+            .unwrap_or(&body.call_id);
         let first = first.clone();
         if runs_on && body.status != ToolStatus::Interrupted {
             if let Some(chunk) = chunk {
@@ -77,8 +86,14 @@ impl<W: Write + Send> Jsonl<W> {
         if let Some(chunk) = chunk {
             self.background.remove(chunk);
         }
-        let Some(open) = self.commands.remove(&first) else { return };
-        let status = if exit_code == Some(0) { "completed" } else { "failed" };
+        let Some(open) = self.commands.remove(&first) else {
+            return;
+        };
+        let status = if exit_code == Some(0) {
+            "completed"
+        } else {
+            "failed"
+        };
         let mut event = open.event(exit_code, status);
         if let Some(chunk) = chunk {
             event["chunk_id"] = chunk.as_str().into();
@@ -146,7 +161,11 @@ impl<W: Write + Send> Jsonl<W> {
         if body.status == ToolStatus::Ok {
             return;
         }
-        let status = if body.status == ToolStatus::Rejected { "rejected" } else { "failed" };
+        let status = if body.status == ToolStatus::Rejected {
+            "rejected"
+        } else {
+            "failed"
+        };
         if let Some(call) = call {
             self.call_item(&call, status, &message);
         }
@@ -164,17 +183,27 @@ impl<W: Write + Send> Jsonl<W> {
 
     pub(super) fn check_started(&mut self, command: &str) {
         let id = self.item_id();
-        self.item("started", &check_event(&id, command, "", None, "in_progress"));
+        self.item(
+            "started",
+            &check_event(&id, command, "", None, "in_progress"),
+        );
         self.checks.push((command.to_owned(), id));
     }
 
     pub(super) fn check_finished(&mut self, body: &CheckFinished) {
-        let at = self.checks.iter().position(|(command, _)| *command == body.command);
+        let at = self
+            .checks
+            .iter()
+            .position(|(command, _)| *command == body.command);
         let id = match at {
             Some(at) => self.checks.remove(at).1,
             None => self.item_id(),
         };
-        let status = if body.exit_code == Some(0) { "completed" } else { "failed" };
+        let status = if body.exit_code == Some(0) {
+            "completed"
+        } else {
+            "failed"
+        };
         let mut event = check_event(&id, &body.command, &body.output, body.exit_code, status);
         event["chunk_id"] = body.chunk.as_str().into();
         self.item("completed", &event);
