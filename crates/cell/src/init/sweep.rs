@@ -26,14 +26,14 @@ const PATIENCE: Timespec = Timespec {
 
 /// Runs until the harness, process `parent`, is gone, then sweeps.
 pub(super) fn run(parent: i32) -> ExitCode {
-    // Taken first, while the number certainly is the harness'.
-    let harness = rustix::process::Pid::from_raw(parent)
-        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
     // Already a group leader is fine too.
     let _ = rustix::process::setsid();
     if privileges::close_inherited().is_err() {
         return ExitCode::FAILURE;
     }
+    // Soon, while the number certainly is the harness'.
+    let harness = rustix::process::Pid::from_raw(parent)
+        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
     pages::give_back_text();
     let input = std::io::stdin();
     let mut watched: BTreeMap<u64, (Vec<PathBuf>, Option<OwnedFd>)> = BTreeMap::new();
