@@ -35,6 +35,7 @@ provider = "gw"                                   # user file /home/me/.recto/co
 providers.gw.base_url = "https://<hidden>@gw.example.com/v1?<hidden>"  # user file /home/me/.recto/config.toml:8
 providers.gw.http_headers.X-Key = <hidden>        # user file /home/me/.recto/config.toml:9
 providers.gw.query_params.key = <hidden>          # user file /home/me/.recto/config.toml:10
+readable_roots = []                               # default
 sandbox_mode = "workspace-write"                  # default
 sandbox_workspace_write.network_access = false    # default
 sandbox_workspace_write.writable_roots = []       # default
