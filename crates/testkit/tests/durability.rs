@@ -33,13 +33,14 @@ fn interrupts_keep_everything_and_a_resume_goes_on() {
         let (home, repo) = (Home::new(), Repository::new(A));
         let script = Script::new()
             .exec("echo one > one.txt")
-            .exec("echo half > two.txt; echo said before; sleep 1000; echo over > two.txt")
+            .exec("echo said before; echo half > two.txt; sleep 1000; echo over > two.txt")
             .exec("cat one.txt two.txt")
             .answer("went on");
         let args = ["exec", "--json", "-m", &script.model(), "do it"];
         let mut live = Live::start(home.command(repo.path(), &args));
         assert!(live.wait_for(|event| has_run(event, "sleep 1000")));
-        assert!(eventually(|| repo.path().join("two.txt").exists()));
+        let half = || std::fs::read_to_string(repo.path().join("two.txt")).is_ok_and(|t| t == "half\n");
+        assert!(eventually(half));
         live.signal(signal);
         live.finish().expect(code);
         let mark = home.path().to_str().unwrap().to_owned();

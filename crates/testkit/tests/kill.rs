@@ -138,8 +138,9 @@ fn script() -> Script {
         };
     }
     let missing = format!(
-        "for n in $(seq {STEPS}); do if [ $((n % 5)) = 0 ]; then mkdir -p p$n; echo $n > p$n/a; \
-         echo $n > p$n/b; else grep -qx $n log.txt || echo $n >> log.txt; fi; done; \
+        // Each pair of files appears at once, since this command can be killed in the middle, too.
+        "rm -rf new; for n in $(seq {STEPS}); do if [ $((n % 5)) = 0 ]; then [ -d p$n ] || \
+         {{ mkdir new; echo $n > new/a; echo $n > new/b; mv new p$n; }}; else grep -qx $n log.txt || echo $n >> log.txt; fi; done; \
          sort -no log.txt log.txt"
     );
     for _ in 0..4 {

@@ -305,10 +305,6 @@ pub fn store(
 ) -> Result<Stored, Failure> {
     home.make()
         .with_context(|| format!("cannot make {}", home.recto.display()))?;
-    // A run that was killed while it applied a patch may have left files of it: they are put into
-    // their places or removed before anything looks at the work tree.
-    recto_workspace::apply::recover(opened.place.root(), &home.journals())
-        .context("cannot finish or undo a patch that was being applied when a run was killed")?;
     let sessions = Sessions::open(&home.recto);
     match &opened.source {
         Source::New => create(home, request, opened, files, &sessions),
