@@ -9,6 +9,7 @@ mod harness;
 mod init;
 mod plan;
 mod probe;
+mod quarantine;
 mod seccomp;
 mod spec;
 mod stub;
@@ -16,6 +17,7 @@ mod wire;
 
 pub use harness::launch;
 pub use init::init_main;
+pub use plan::secrets_of;
 pub use probe::{Finding, Status, probe};
 pub use seccomp::{DENIED, Denied};
 pub use spec::{CELL_USER, CellSpec, Limits, default_tool_dirs};

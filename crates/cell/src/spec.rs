@@ -39,9 +39,9 @@ pub struct CellSpec {
 pub struct Limits {
     /// Processes and threads.
     pub processes: u64,
-    /// Bytes in each of /tmp, /run, /dev/shm and the home directory.
+    /// Bytes in /tmp, /run, /dev/shm and the home directory together; they are memory.
     pub scratch_bytes: u64,
-    /// Files in each of them.
+    /// Files and directories in them.
     pub scratch_inodes: u64,
 }
 

@@ -57,8 +57,18 @@ impl Failure {
 
     /// What happened and why, on one line.
     pub fn message(&self) -> String {
-        let causes: Vec<String> = self.error.chain().map(ToString::to_string).collect();
-        safe(&causes.join(": "))
+        let mut message = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            // Some errors have the text of their cause in their own.
+            if message.ends_with(&cause) {
+                continue;
+            }
+            if !message.is_empty() {
+                message.push_str(": ");
+            }
+            message.push_str(&cause);
+        }
+        safe(&message)
     }
 }
 
@@ -89,7 +99,7 @@ pub fn finish(result: Result<u8, Failure>) -> ExitCode {
         Err(failure) => {
             tell(&format!("error: {}\n", failure.message()));
             if let Some(hint) = &failure.hint {
-                tell(&format!("hint: {hint}\n"));
+                tell(&format!("hint: {}\n", safe(hint)));
             }
             failure.code.into()
         }

@@ -40,6 +40,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors; a closed pipe is nothing to report.
             let _ = error.print();
+            if let Some(hint) = hint(&rest, &error) {
+                output::tell(&format!("\nhint: {hint}\n"));
+            }
             if error.use_stderr() {
                 exit::USAGE.into()
             } else {
@@ -47,4 +50,22 @@ pub fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// What somebody may have meant who gave a task without quotes: its words look like commands.
+fn hint(args: &[OsString], error: &clap::Error) -> Option<String> {
+    use clap::error::ErrorKind;
+    let command = args.get(1)?.to_str()?;
+    let is_about_words = matches!(
+        error.kind(),
+        ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument
+    );
+    let words: Vec<_> = args[2..].iter().map(|arg| arg.to_string_lossy()).collect();
+    let are_words = words.len() > 1
+        && !["resume", "fork"].contains(&words[0].as_ref())
+        && words.iter().all(|word| !word.starts_with('-'));
+    (["exec", "e", "ask"].contains(&command) && is_about_words && are_words).then(|| {
+        let task = output::safe::safe_line(&words.join(" "), 200);
+        format!("a task of several words is quoted: recto {command} \"{task}\"")
+    })
 }

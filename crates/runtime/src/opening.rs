@@ -98,7 +98,8 @@ impl Opening {
             }
             .into(),
         ];
-        let changed = self.changed_settings(before);
+        let found = self.instruction_files(files.as_ref());
+        let changed = self.changed_settings(before, self.all_checks(&found));
         let policy = changed.policy.clone();
         if changed != SettingsChanged::default() {
             bodies.push(changed.into());
@@ -114,7 +115,6 @@ impl Opening {
                 .into(),
             );
         }
-        let found = self.instruction_files(files.as_ref());
         if instruction_items(&found, false).as_slice() != given_before(records)
             && instruction_items(&found, true).as_slice() != given_before(records)
         {
@@ -123,7 +123,7 @@ impl Opening {
         bodies
     }
 
-    fn changed_settings(&self, before: &Settings) -> SettingsChanged {
+    fn changed_settings(&self, before: &Settings, checks: Vec<String>) -> SettingsChanged {
         let other_model = self.provider != before.provider || self.model != before.model;
         SettingsChanged {
             policy: (self.policy != before.policy).then(|| self.policy.clone()),
@@ -138,7 +138,7 @@ impl Opening {
                 (other_model && tools != before.tools).then_some(tools)
             },
             budget: (self.budget != before.budget).then(|| self.budget.clone()),
-            checks: None,
+            checks: (checks != before.checks).then_some(checks),
             reasoning: (self.reasoning != before.reasoning)
                 .then(|| self.reasoning.clone())
                 .flatten(),

@@ -82,6 +82,7 @@ impl Capture {
         } else {
             self.cut(limit / 2, chunk)
         };
+        let text = without_nul(text);
         *self = Self {
             breaks_before: self.breaks_before + self.breaks,
             last_byte: self.last_byte,
@@ -110,6 +111,16 @@ impl Capture {
             self.lines(),
             String::from_utf8_lossy(tail)
         )
+    }
+}
+
+/// Makes NUL characters visible: binary output is full of them, and some providers refuse requests
+/// that hold one.
+pub(crate) fn without_nul(text: String) -> String {
+    if text.contains('\0') {
+        text.replace('\0', "\u{2400}")
+    } else {
+        text
     }
 }
 
@@ -156,6 +167,15 @@ mod tests {
         capture.push(b"more");
         assert_eq!(capture.take(None, None).text, "more");
         assert_eq!(capture.lines(), 2);
+    }
+
+    #[test]
+    fn nul_bytes_become_visible() {
+        let mut capture = Capture::default();
+        capture.push(b"a\0b");
+        assert_eq!(capture.take(None, None).text, "a\u{2400}b");
+        capture.push(&b"\0".repeat(3 * HALF));
+        assert!(!capture.take(Some(50), None).text.contains('\0'));
     }
 
     #[test]

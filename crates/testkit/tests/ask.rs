@@ -78,6 +78,7 @@ fn each_citation_that_does_not_hold_is_told_with_its_reason() {
         "not found",
         "not found",
         "not found",
+        "malformed",
     ]
     .into_iter()
     .enumerate()
@@ -110,4 +111,17 @@ fn a_session_is_gone_on_with_in_its_own_mode_only() {
         .run(repo.path(), &["ask", "resume", &id, "And?"])
         .expect(0);
     assert_eq!(run.stdout, "Two.\n");
+}
+
+#[test]
+fn an_answer_whose_only_citation_is_malformed_has_evidence() {
+    let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
+    let script = Script::new().answer("There 【F:a.txt】.");
+    let args = ["ask", "--json", "-m", &script.model(), "Where?"];
+    let events = home.run(repo.path(), &args).expect(0).events();
+    let evidence = &events[events.len() - 2];
+    assert_eq!(evidence["type"], "evidence");
+    assert_eq!(evidence["citations"], serde_json::json!([]));
+    assert_eq!(evidence["malformed"], serde_json::json!(["【F:a.txt】"]));
+    assert_eq!(evidence["all_hold"], false);
 }

@@ -190,19 +190,44 @@ fn a_closed_standard_input_is_no_trouble_when_the_prompt_is_given() {
 }
 
 #[test]
-fn a_standard_input_that_stays_open_and_silent_does_not_hold_the_work_up() {
+fn a_standard_input_that_stays_open_and_silent_is_an_error_after_a_while() {
     let case = Case::new();
     let args = ["exec", "-m", &case.script.model(), "do it"];
     let mut child = case.home.spawn_with(case.repo.path(), &args);
     let open = child.stdin.take();
     let output = child.wait_with_output().unwrap();
     drop(open);
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "Done.\n");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        told.starts_with("warning: standard input is open but silent"),
-        "{told}"
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "reading standard input…\n\
+         error: standard input is open, but nothing came for 30 seconds\n\
+         hint: if nothing is to be read from it, add `< /dev/null`\n"
     );
+}
+
+#[test]
+fn a_slow_writer_of_standard_input_is_waited_for() {
+    let case = Case::new();
+    let exec = case.home.command(
+        case.repo.path(),
+        &["exec", "-m", &case.script.model(), "do it"],
+    );
+    shell(&exec, r#"(sleep 3; echo late) | "$@""#).check(0, "reading standard input…");
+    let records = case.home.records();
+    assert!(records.iter().any(|r| r.to_string().contains("late")));
+}
+
+#[test]
+fn flags_that_can_have_no_effect_on_an_earlier_session_are_refused() {
+    let case = Case::new();
+    case.exec(&[]).check(0, "");
+    for command in ["resume", "fork"] {
+        let session = case.home.sessions().pop().unwrap();
+        let id = session.file_name().unwrap().to_str().unwrap();
+        case.run(&["exec", command, id, "on", "--ephemeral"])
+            .check(2, "--ephemeral can't be used with resume and fork");
+    }
 }
 
 // Images and schemas
@@ -551,7 +576,7 @@ fn an_empty_path_is_no_trouble_and_missing_git_is_told_where_it_is_needed() {
     case.home.set("PATH", "");
     assert_eq!(case.exec(&[]).check(0, "").stdout, "Done.\n");
     case.run(&["demo", "--script"])
-        .check(4, "git is not installed\nhint: install it");
+        .check(4, "error: git is not installed");
     let doctor = case.run(&["doctor", "--offline"]).check(4, "");
     assert!(
         doctor.stdout.contains("failed   git: git is not"),

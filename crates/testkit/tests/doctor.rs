@@ -122,3 +122,30 @@ fn every_value_is_shown_with_where_it_comes_from() {
         "{json}"
     );
 }
+
+#[test]
+fn a_key_file_that_is_not_followed_is_named_with_the_reason() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
+    home.write(".recto/keys.toml", "OPENAI_API_KEY = \"sk-bait\"\n");
+    let path = home.recto().join("keys.toml");
+    let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode));
+    for (bits, text, told) in [
+        (
+            0o644,
+            "OPENAI_API_KEY = \"sk-bait\"\n",
+            "its mode is 0644; chmod 600 ",
+        ),
+        (0o600, "# keys\nOPENAI_API_KEY = sk-bait\n", "line 2 of "),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        mode(bits).unwrap();
+        let found = findings(&home, &repo, 0);
+        let detail = finding(&found, "key file")["detail"].as_str().unwrap();
+        assert!(detail.starts_with("keys.toml is ignored: "), "{detail}");
+        assert!(detail.contains(told), "{detail}");
+        let run = home.run(repo.path(), &["exec", "do it"]).expect(2);
+        assert!(run.stderr.contains(detail), "{}", run.stderr);
+        assert!(!run.stderr.contains("sk-bait"), "{}", run.stderr);
+    }
+}

@@ -39,7 +39,8 @@ fn interrupts_keep_everything_and_a_resume_goes_on() {
         let args = ["exec", "--json", "-m", &script.model(), "do it"];
         let mut live = Live::start(home.command(repo.path(), &args));
         assert!(live.wait_for(|event| has_run(event, "sleep 1000")));
-        let half = || std::fs::read_to_string(repo.path().join("two.txt")).is_ok_and(|t| t == "half\n");
+        let half =
+            || std::fs::read_to_string(repo.path().join("two.txt")).is_ok_and(|t| t == "half\n");
         assert!(eventually(half));
         live.signal(signal);
         live.finish().expect(code);

@@ -716,6 +716,18 @@ fn a_new_message_ends_an_unfinished_turn_without_a_second_end() {
     assert_eq!(end(&events)["type"], "turn.completed");
 }
 
+#[test]
+fn an_unfinished_turn_takes_no_schema_without_a_message() {
+    let (home, repo) = place();
+    let script = Script::new().exec("sleep 600").answer("done");
+    let id = killed(&home, &repo, &script);
+    let schema = script.dir().join("schema.json");
+    std::fs::write(&schema, "{\"type\":\"object\"}").unwrap();
+    let args = ["resume", &id, "--output-schema", schema.to_str().unwrap()];
+    let run = exec(&home, &repo, &script, &args).expect(0);
+    assert!(run.stdout.contains("--output-schema is not used"));
+}
+
 // ---- errors before the session ----
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use common::Scene;
-use recto_patch::{parse, plan};
+use recto_patch::{ReadFailure, parse, plan};
 use recto_workspace::apply::{
     Applied, ApplyIoError, Committer, InProcess, Recovered, WorkTree, apply_text, commit_journal,
     recover,
@@ -255,6 +255,97 @@ fn a_commit_stopped_half_way_is_finished_by_recovery() {
         recover(&scene.root, &scene.journals).unwrap(),
         Recovered::Nothing
     );
+}
+
+/// Removes a staged file, as `git clean -fd` of somebody else would, before it can be renamed.
+struct Cleaner<'s>(&'s Scene, &'static str);
+
+impl Committer for Cleaner<'_> {
+    fn commit(&self, journal: &Path) -> std::io::Result<()> {
+        for entry in fs::read_dir(self.0.root.join(self.1))? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(b".recto-patch-")
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        commit_journal(journal)
+    }
+}
+
+#[test]
+fn a_staged_file_that_was_removed_is_told() {
+    let scene = Scene::new();
+    let run = |place| {
+        apply_text(
+            &scene.root,
+            TWO_FILES,
+            &scene.journals,
+            &Cleaner(&scene, place),
+        )
+    };
+    let outcome = run("new");
+    assert_eq!(outcome.exit_code, 1);
+    assert!(
+        outcome.stderr.starts_with("stopped half-way at new/b"),
+        "{}",
+        outcome.stderr
+    );
+    // Before anything is in place, nothing is changed.
+    recover(&scene.root, &scene.journals).unwrap();
+    fs::remove_file(scene.root.join("a")).unwrap();
+    let outcome = run("");
+    assert_eq!(outcome.exit_code, 1);
+    assert!(
+        outcome.stderr.contains("nothing was changed"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(scene.snapshot().keys().collect::<Vec<_>>(), ["new/"]);
+}
+
+#[test]
+fn hidden_places_are_neither_read_nor_written() {
+    let scene = Scene::new();
+    scene.write("state/secret", "BAIT\n");
+    scene.write("open", "text\n");
+    scene.symlink("state/secret", "link");
+    scene.symlink("state", "way");
+    let hidden = [
+        scene.root.join("state"),
+        scene.root.join("way/../state/../to-come/.ssh"),
+        scene.root.join("to-come/.ssh"),
+        // Holds the tree, so it hides nothing.
+        scene.root.parent().unwrap().to_owned(),
+    ];
+    let tree = || WorkTree::open(&scene.root).unwrap().hiding(&hidden);
+    for path in [
+        "state/secret",
+        "link",
+        "way/secret",
+        "state/x",
+        "to-come/.ssh",
+    ] {
+        let refused = tree().read_at_most(path, 10);
+        assert!(matches!(refused, Err(ReadFailure::Refused(_))), "{path}");
+        for op in [
+            format!("*** Add File: {path}\n+x\n"),
+            format!("*** Update File: {path}\n@@\n-BAIT\n+x\n"),
+            format!("*** Update File: open\n*** Move to: {path}\n@@\n-text\n+x\n"),
+        ] {
+            let patch = parse(&format!("*** Begin Patch\n{op}*** End Patch\n"));
+            let planned = plan(&patch.unwrap(), &mut tree());
+            // A link is a name of its own: adding at it replaces the link, not what it leads to.
+            assert!(planned.is_err() || path == "link", "{op}");
+        }
+    }
+    let outside_link = parse("*** Begin Patch\n*** Delete File: way/secret\n*** End Patch\n");
+    assert!(plan(&outside_link.unwrap(), &mut tree()).is_err());
+    assert_eq!(tree().read_at_most("open", 10).unwrap(), b"text\n");
+    assert_eq!(scene.read("state/secret"), "BAIT\n");
 }
 
 /// Leaves the journal as a killed process would.

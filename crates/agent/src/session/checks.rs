@@ -77,6 +77,14 @@ impl Checks {
         self.states.iter().filter_map(due).collect()
     }
 
+    /// The checks that nothing was changed for.
+    pub(super) fn needless(&self) -> Vec<String> {
+        let untouched = |(command, state): &(String, State)| {
+            (*state == State::Untouched).then(|| command.clone())
+        };
+        self.states.iter().filter_map(untouched).collect()
+    }
+
     /// The checks that failed since the last change, with their outputs.
     pub(super) fn failures(&self) -> Vec<(&str, &str)> {
         self.states

@@ -171,6 +171,20 @@ impl Session {
         self.turn.is_some()
     }
 
+    /// The required checks that failed and were not run again since.
+    pub fn failed_checks(&self) -> Vec<String> {
+        let failures = self.checks.failures();
+        failures
+            .into_iter()
+            .map(|(command, _)| command.to_owned())
+            .collect()
+    }
+
+    /// The required checks that were not run because nothing was changed.
+    pub fn needless_checks(&self) -> Vec<String> {
+        self.checks.needless()
+    }
+
     /// The JSON schema that the running turn's answer must fit.
     pub fn output_schema(&self) -> Option<&str> {
         self.turn.as_ref()?.output_schema.as_deref()

@@ -68,7 +68,8 @@ impl Turn {
     /// The first limit of `budget` that is used up, in words.
     pub(super) fn exceeded(&self, budget: &Budget, totals: &Totals) -> Option<String> {
         if let Some(steps) = budget.steps.filter(|&steps| self.steps >= steps) {
-            return Some(format!("{steps} steps in one turn"));
+            let noun = if steps == 1 { "step" } else { "steps" };
+            return Some(format!("{steps} {noun} in one turn"));
         }
         if let Some(cost) = budget.cost.filter(|&cost| totals.cost >= cost) {
             return Some(cost.to_string());

@@ -14,7 +14,7 @@ use recto_protocol::ports::cell::CellError;
 use tokio::sync::oneshot;
 
 use super::sweeper::Stubs;
-use crate::plan::{Plan, plan};
+use crate::plan::{Plan, StubPlan, plan};
 use crate::seccomp;
 use crate::spec::CellSpec;
 use crate::wire::{self, Isolation, Request};
@@ -69,8 +69,8 @@ pub(super) async fn start(spec: CellSpec) -> Result<Birth, CellError> {
 fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     let Plan {
         setup: mut orders,
-        stubs: paths,
-        owner,
+        stubs: planned,
+        absent,
     } = plan(spec)?;
     let filter = if orders.isolation == Isolation::Direct {
         bytes::Bytes::new()
@@ -86,9 +86,10 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
         .map_err(|error| setup("start cell-init", error))?;
     // Meanwhile the new process loads. It waits for its orders, so the stubs come in time.
     let mut stubs = Stubs::default();
-    if !paths.is_empty() {
-        stubs = Stubs::announce(&spec.exe, &paths, alive.into());
-        for path in paths {
+    if !planned.is_empty() || !absent.is_empty() {
+        let paths = planned.iter().map(|stub| stub.path.clone()).collect();
+        stubs = Stubs::announce(&spec.exe, paths, absent, alive.into());
+        for StubPlan { path, owner } in planned {
             if stubs.make(&path, owner).is_err() {
                 // What the harness can't make, the cell can't either.
                 orders.mounts.retain(|mount| mount.at != path);

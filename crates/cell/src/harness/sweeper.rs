@@ -13,30 +13,40 @@ use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
+use crate::quarantine::Absent;
 use crate::stub::Stub;
 use crate::wire::SweepOrder;
 
-/// The stubs of one cell. Dropped, they are removed if nobody else relies on them.
+/// The stubs of one cell. Dropped, they are removed if nobody else relies on them, and what has
+/// appeared where nothing may be is set aside.
 #[derive(Debug, Default)]
 pub(super) struct Stubs {
     held: Vec<Stub>,
+    absent: Vec<Absent>,
     id: Option<u64>,
 }
 
 impl Stubs {
     /// Tells the sweeper of stubs that are about to be made; it acts on them once both this process
     /// is gone and `alive` has no writer, which the cell's processes are.
-    pub(super) fn announce(exe: &Path, paths: &[PathBuf], alive: OwnedFd) -> Self {
+    pub(super) fn announce(
+        exe: &Path,
+        paths: Vec<PathBuf>,
+        absent: Vec<Absent>,
+        alive: OwnedFd,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let order = SweepOrder::Watch {
             id,
-            paths: paths.to_vec(),
+            paths,
+            absent: absent.clone(),
         };
         // Without a sweeper a killed harness leaves empty directories, until its next start.
         let sent = sweeper(exe).is_some_and(|socket| tell(socket, &order, Some(&alive)).is_ok());
         Self {
             held: Vec::new(),
+            absent,
             id: sent.then_some(id),
         }
     }
@@ -52,6 +62,9 @@ impl Drop for Stubs {
     fn drop(&mut self) {
         for stub in self.held.drain(..) {
             stub.release();
+        }
+        for absent in &self.absent {
+            absent.restore();
         }
         if let (Some(id), Some(socket)) = (self.id, SWEEPER.get().and_then(Option::as_ref)) {
             // A sweeper that is gone has nothing to forget.

@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::CWD;
+use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid};
+use rustix::mount::UnmountFlags;
 
 use super::mounts::Masks;
 use super::tree::{
@@ -67,29 +68,35 @@ pub(super) fn attach_devices(
     Ok(())
 }
 
-/// The places that a cell may write besides its trees; nothing of them outlives it.
+/// The places that a cell may write besides its trees; nothing of them outlives it. They are parts
+/// of one file system, so that the limits hold for all of them together.
 pub(super) fn scratch(root: BorrowedFd<'_>, setup: &Setup) -> Result<(), Failed> {
-    let (uid, gid) = (setup.uid.to_string(), setup.gid.to_string());
+    const WHOLE: &str = ".scratch";
+    let step = "make a scratch directory";
     let size = setup.limits.scratch_bytes.to_string();
     let inodes = setup.limits.scratch_inodes.to_string();
+    let options = [("mode", "755"), ("size", &size), ("nr_inodes", &inodes)];
+    let whole = filesystem("tmpfs", &options, TAME)?;
+    attach(root, Path::new(WHOLE), whole.as_fd(), true)?;
     let places = [
-        (Path::new("/tmp"), "1777"),
-        (Path::new("/run"), "755"),
-        (Path::new("/dev/shm"), "1777"),
-        (setup.home.as_path(), "700"),
+        (Path::new("/tmp"), "tmp", 0o1777),
+        (Path::new("/run"), "run", 0o755),
+        (Path::new("/dev/shm"), "shm", 0o1777),
+        (setup.home.as_path(), "home", 0o700),
     ];
-    for (at, mode) in places {
-        let options = [
-            ("mode", mode),
-            ("size", &size),
-            ("nr_inodes", &inodes),
-            ("uid", &uid),
-            ("gid", &gid),
-        ];
-        let fs = filesystem("tmpfs", &options, TAME)?;
-        attach(root, at, fs.as_fd(), true)?;
+    let (uid, gid) = (Uid::from_raw(setup.uid), Gid::from_raw(setup.gid));
+    for (at, name, mode) in places {
+        rustix::fs::mkdirat(&whole, name, Mode::from(0o700)).step(step)?;
+        rustix::fs::chmodat(&whole, name, Mode::from(mode), AtFlags::empty()).step(step)?;
+        rustix::fs::chownat(&whole, name, Some(uid), Some(gid), AtFlags::empty()).step(step)?;
+        let place = open_beneath(root, &Path::new(WHOLE).join(name)).step(step)?;
+        let tree = clone_tree(place.as_fd()).step(step)?;
+        attach(root, at, tree.as_fd(), true)?;
     }
-    Ok(())
+    // The parts stay; the whole is nowhere to be seen.
+    rustix::process::fchdir(root).step(step)?;
+    rustix::mount::unmount(WHOLE, UnmountFlags::DETACH).step(step)?;
+    rustix::fs::unlinkat(root, WHOLE, AtFlags::REMOVEDIR).step(step)
 }
 
 pub(super) fn attach_proc(

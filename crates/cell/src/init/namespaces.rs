@@ -32,6 +32,7 @@ pub(super) fn idmaps(setup: &Setup) -> Result<IdMaps, Failed> {
 /// A user namespace in which the owner on disk is the cell's user. Only its descriptor is kept;
 /// the process it needs lives for this function.
 fn idmap(owner: IdMap, uid: u32, gid: u32) -> io::Result<OwnedFd> {
+    let launcher = rustix::process::getpid();
     // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, and the child
     // only waits to be killed.
     let pid = check(unsafe {
@@ -47,10 +48,13 @@ fn idmap(owner: IdMap, uid: u32, gid: u32) -> io::Result<OwnedFd> {
     if pid == 0 {
         // SAFETY: prctl and pause take no pointers; the parent's death kills the child.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-        loop {
+        // A parent that was killed before that can't kill it any more.
+        while rustix::process::getppid() == Some(launcher) {
             // SAFETY: see above.
             unsafe { libc::pause() };
         }
+        // SAFETY: ends the copy at once; it has nothing to clean up.
+        unsafe { libc::_exit(0) };
     }
     let fd = std::fs::write(
         format!("/proc/{pid}/uid_map"),

@@ -15,6 +15,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::PidfdFlags;
 
 use super::{pages, privileges};
+use crate::quarantine::Absent;
 use crate::stub;
 use crate::wire::SweepOrder;
 
@@ -23,6 +24,13 @@ const PATIENCE: Timespec = Timespec {
     tv_sec: 10,
     tv_nsec: 0,
 };
+
+/// What is left to do for a cell.
+struct Watched {
+    paths: Vec<PathBuf>,
+    absent: Vec<Absent>,
+    alive: Option<OwnedFd>,
+}
 
 /// Runs until the harness, process `parent`, is gone, then sweeps.
 pub(super) fn run(parent: i32) -> ExitCode {
@@ -36,11 +44,16 @@ pub(super) fn run(parent: i32) -> ExitCode {
         .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
     pages::give_back_text();
     let input = std::io::stdin();
-    let mut watched: BTreeMap<u64, (Vec<PathBuf>, Option<OwnedFd>)> = BTreeMap::new();
+    let mut watched: BTreeMap<u64, Watched> = BTreeMap::new();
     while let Some((order, alive)) = receive(input.as_fd()) {
         match order {
-            SweepOrder::Watch { id, paths } => {
-                watched.insert(id, (paths, alive));
+            SweepOrder::Watch { id, paths, absent } => {
+                let cell = Watched {
+                    paths,
+                    absent,
+                    alive,
+                };
+                watched.insert(id, cell);
             }
             SweepOrder::Forget { id } => {
                 watched.remove(&id);
@@ -51,13 +64,16 @@ pub(super) fn run(parent: i32) -> ExitCode {
         // A dying process closes its stream before it lets go of its locks on stubs.
         let _ = rustix::event::poll(&mut [PollFd::new(&harness, PollFlags::IN)], Some(&PATIENCE));
     }
-    for (paths, alive) in watched.into_values() {
-        if let Some(alive) = alive {
+    for cell in watched.into_values() {
+        if let Some(alive) = cell.alive {
             // Readable at its end: the last process that could use the mount point is gone.
             let _ = rustix::event::poll(&mut [PollFd::new(&alive, PollFlags::IN)], Some(&PATIENCE));
         }
-        for path in paths {
+        for path in cell.paths {
             stub::remove(&path);
+        }
+        for absent in cell.absent {
+            absent.restore();
         }
     }
     ExitCode::SUCCESS
@@ -65,7 +81,7 @@ pub(super) fn run(parent: i32) -> ExitCode {
 
 /// The next order; None at the end of the stream.
 fn receive(socket: BorrowedFd<'_>) -> Option<(SweepOrder, Option<OwnedFd>)> {
-    let mut bytes = vec![0; 64 << 10];
+    let mut bytes = vec![0; 256 << 10];
     loop {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use recto_protocol::ports::cell::CellError;
 
 use super::{bind, owner};
+use crate::quarantine::Absent;
 use crate::stub;
 use crate::wire::{IdMap, Mount};
 
@@ -17,6 +18,17 @@ const GIT_FILES: [&str; 5] = [
     "info/attributes",
     "objects/info/alternates",
 ];
+
+/// Directories of a git directory that hold such files; pinned, so that they can't be moved away
+/// and made again.
+const GIT_DIRECTORIES: [&str; 3] = ["info", "objects", "objects/info"];
+
+/// Files of a linked worktree's own directory.
+const WORKTREE_FILES: [&str; 3] = ["gitdir", "commondir", "config.worktree"];
+
+/// Most directories of submodules and linked worktrees that are pinned one by one; what holds more
+/// is read-only as a whole. Each costs a few mounts.
+const MOST_INNER: usize = 24;
 
 /// The agent's configuration at the root of a work tree, present or not.
 const AGENT: [&str; 2] = [".recto", ".agents"];
@@ -30,6 +42,8 @@ pub(super) struct Protection {
     pub(super) protected: Vec<Mount>,
     /// Directories among them that must be made for it.
     pub(super) stubs: Vec<PathBuf>,
+    /// Files that can't be pinned because they are absent.
+    pub(super) absent: Vec<Absent>,
 }
 
 impl Protection {
@@ -55,11 +69,91 @@ impl Protection {
     /// Pins a git directory itself, so that it can't be moved away, and what it must keep.
     fn git_directory(&mut self, git: &Path, idmap: Option<IdMap>) {
         self.protected.push(bind(git.to_owned(), true, idmap));
+        for name in GIT_DIRECTORIES {
+            self.place(git.join(name), idmap);
+        }
         for name in GIT_FILES {
             self.existing(git.join(name), idmap);
         }
+        self.absent.push(Absent::of(git, &GIT_FILES));
         self.directory(git.join("hooks"), idmap);
     }
+
+    /// Pins a directory where it is; its content may change.
+    fn place(&mut self, path: PathBuf, idmap: Option<IdMap>) -> bool {
+        let is_there = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
+        if is_there {
+            self.protected.push(bind(path, true, idmap));
+        }
+        is_there
+    }
+
+    /// Pins a repository: its git directory and those inside it, of submodules and worktrees.
+    fn repository(&mut self, git: &Path, idmap: Option<IdMap>) {
+        self.git_directory(git, idmap);
+        for name in ["modules", "worktrees"] {
+            let mut inner = Self::default();
+            let mut left = MOST_INNER;
+            let path = git.join(name);
+            let whole = match name {
+                "modules" => inner.modules(&path, idmap, &mut left),
+                _ => inner.worktrees(&path, idmap, &mut left),
+            };
+            if whole.is_some() {
+                self.protected.append(&mut inner.protected);
+                self.stubs.append(&mut inner.stubs);
+                self.absent.append(&mut inner.absent);
+            } else {
+                self.protected.push(bind(path, false, idmap));
+            }
+        }
+    }
+
+    /// Pins submodules' git directories, whose names may have several parts. None when there are
+    /// too many.
+    fn modules(&mut self, path: &Path, idmap: Option<IdMap>, left: &mut usize) -> Option<()> {
+        if !self.place(path.to_owned(), idmap) {
+            return Some(());
+        }
+        for inner in directories(path) {
+            *left = left.checked_sub(1)?;
+            if std::fs::symlink_metadata(inner.join("HEAD")).is_ok() {
+                self.git_directory(&inner, idmap);
+                self.modules(&inner.join("modules"), idmap, left)?;
+            } else {
+                self.modules(&inner, idmap, left)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Pins the directories of linked worktrees. None when there are too many.
+    fn worktrees(&mut self, path: &Path, idmap: Option<IdMap>, left: &mut usize) -> Option<()> {
+        if !self.place(path.to_owned(), idmap) {
+            return Some(());
+        }
+        for inner in directories(path) {
+            *left = left.checked_sub(1)?;
+            self.place(inner.clone(), idmap);
+            for name in WORKTREE_FILES {
+                self.existing(inner.join(name), idmap);
+            }
+            self.absent.push(Absent::of(&inner, &WORKTREE_FILES));
+            self.modules(&inner.join("modules"), idmap, left)?;
+        }
+        Some(())
+    }
+}
+
+/// The directories in a directory, without links.
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
 }
 
 /// Finds out what to protect in a work tree.
@@ -68,7 +162,7 @@ pub(super) fn protect(tree: &Path, root: bool, writable: bool) -> Result<Protect
     let idmap = owner(tree, root)?;
     let git = tree.join(".git");
     match std::fs::symlink_metadata(&git) {
-        Ok(meta) if meta.is_dir() => found.git_directory(&git, idmap),
+        Ok(meta) if meta.is_dir() => found.repository(&git, idmap),
         Ok(meta) if meta.is_file() => {
             found.existing(git.clone(), idmap);
             linked(&git, &mut found, root, writable)?;
@@ -99,12 +193,8 @@ fn linked(
     };
     let idmap = owner(&common, root)?;
     found.shown.push(bind(common.clone(), writable, idmap));
-    found.git_directory(&common, idmap);
-    if git != common {
-        for name in ["gitdir", "commondir", "config.worktree"] {
-            found.existing(git.join(name), idmap);
-        }
-    }
+    // The worktree's own directory is among its inner ones.
+    found.repository(&common, idmap);
     Ok(())
 }
 

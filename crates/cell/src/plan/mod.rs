@@ -5,24 +5,37 @@ mod files;
 mod git;
 mod paths;
 
+pub use paths::secrets_of;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use recto_protocol::policy::{Access, Network};
 use recto_protocol::ports::cell::CellError;
 
+use crate::quarantine::Absent;
 use crate::spec::{CELL_USER, CellSpec};
 use crate::wire::{self, IdMap, Isolation, Mount, MountKind, Setup};
 
 /// The private home directory of an isolated cell.
 const HOME: &str = "/home/recto";
 
+/// What to do about a work tree that holds too much.
+const IN_A_PROJECT: &str = "Go into a project's directory and start recto there.";
+
 /// Orders for `cell-init`, and what must be done outside for them.
 pub(crate) struct Plan {
     pub(crate) setup: Setup,
     /// Directories that must exist while the cell lives, because they are protected by a mount.
-    pub(crate) stubs: Vec<PathBuf>,
-    /// Who owns the work tree, when the harness is root.
+    pub(crate) stubs: Vec<StubPlan>,
+    /// What is not there and must not be when the cell has ended.
+    pub(crate) absent: Vec<Absent>,
+}
+
+/// A directory to make.
+pub(crate) struct StubPlan {
+    pub(crate) path: PathBuf,
+    /// Who owns its tree, when the harness is root.
     pub(crate) owner: Option<(u32, u32)>,
 }
 
@@ -30,10 +43,10 @@ pub(crate) struct Plan {
 pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let work_tree = paths::real_directory("find the work tree", &spec.work_tree)?;
     if work_tree == Path::new("/") {
-        return Err(setup_error(
-            "use / as the work tree",
-            io::ErrorKind::InvalidInput.into(),
-        ));
+        return Err(CellError::Unavailable {
+            reason: "the work tree / holds the whole system".to_owned(),
+            remedy: IN_A_PROJECT.to_owned(),
+        });
     }
     if spec.policy.access == Access::DangerFullAccess {
         return Ok(direct(spec, work_tree));
@@ -67,11 +80,23 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         binds.retain(|mount| mount.at != *tree);
         binds.push(bind(tree.clone(), writable, owner(tree, root)?));
     }
-    let git = git::protect(&work_tree, root, writable)?;
-    for mount in git.shown {
-        binds.retain(|other| other.at != mount.at);
-        binds.push(mount);
+    let (mut protected, mut stubs, mut absent) = (Vec::new(), Vec::new(), Vec::new());
+    for tree in &trees {
+        let git = git::protect(tree, root, writable)?;
+        for mount in git.shown {
+            binds.retain(|other| other.at != mount.at);
+            binds.push(mount);
+        }
+        let owner = owner(tree, root)?.map(|owner| (owner.uid, owner.gid));
+        for path in git.stubs {
+            if !stubs.iter().any(|stub: &StubPlan| stub.path == path) {
+                stubs.push(StubPlan { path, owner });
+            }
+        }
+        protected.extend(git.protected);
+        absent.extend(git.absent);
     }
+    absent.retain(|absent| !absent.names.is_empty());
     // A tree below a place that is a link inside: the place is a plain directory then.
     let below: Vec<PathBuf> = binds.iter().map(|mount| mount.at.clone()).collect();
     binds.retain(|mount| {
@@ -84,11 +109,13 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     binds.sort_by_key(|mount| mount.at.components().count());
     let mut mounts = binds;
     if writable {
-        mounts.extend(git.protected);
+        mounts.extend(protected);
+    } else {
+        stubs.clear();
+        absent.clear();
     }
-    mounts.extend(paths::masks(spec, &mounts)?);
+    mounts.extend(paths::masks(spec, &work_tree, &mounts)?);
 
-    let owner = owner(&work_tree, root)?.map(|owner| (owner.uid, owner.gid));
     let user = files::user_name(uid, root);
     let env = env::isolated(spec, &mounts, &user, HOME);
     let network_open = spec.policy.network == Network::Open;
@@ -110,8 +137,8 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             files: files::own(&user, uid, gid, HOME, network_open),
             limits: limits(spec),
         },
-        stubs: if writable { git.stubs } else { Vec::new() },
-        owner,
+        stubs,
+        absent,
     })
 }
 
@@ -136,7 +163,7 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             limits: limits(spec),
         },
         stubs: Vec::new(),
-        owner: None,
+        absent: Vec::new(),
     }
 }
 

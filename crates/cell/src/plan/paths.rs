@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use recto_protocol::ports::cell::CellError;
 
-use super::setup_error;
+use super::{IN_A_PROJECT, setup_error};
 use crate::spec::CellSpec;
 use crate::wire::{Mount, MountKind};
 
@@ -86,12 +86,18 @@ pub(super) fn real_directory(step: &str, path: &Path) -> Result<PathBuf, CellErr
     Ok(real)
 }
 
+/// The places of a user's home that hold secrets; a cell never shows them.
+pub fn secrets_of(home: &Path) -> Vec<PathBuf> {
+    SECRETS.map(|name| home.join(name)).into()
+}
+
 /// Masks for what must not be seen and would be.
-pub(super) fn masks(spec: &CellSpec, mounts: &[Mount]) -> Result<Vec<Mount>, CellError> {
-    let secrets = spec
-        .home
-        .iter()
-        .flat_map(|home| SECRETS.map(|name| home.join(name)));
+pub(super) fn masks(
+    spec: &CellSpec,
+    work_tree: &Path,
+    mounts: &[Mount],
+) -> Result<Vec<Mount>, CellError> {
+    let secrets = spec.home.iter().flat_map(|home| secrets_of(home));
     let mut masks: Vec<Mount> = Vec::new();
     for path in spec.hidden.iter().cloned().chain(secrets) {
         let Ok(real) = std::fs::canonicalize(&path) else {
@@ -103,8 +109,7 @@ pub(super) fn masks(spec: &CellSpec, mounts: &[Mount]) -> Result<Vec<Mount>, Cel
                 continue;
             }
             if mounts.iter().any(|mount| mount.at.starts_with(&at)) {
-                let step = format!("hide {}, which holds a directory of the cell", at.display());
-                return Err(setup_error(&step, io::ErrorKind::InvalidInput.into()));
+                return Err(unhidable(&at, work_tree));
             }
             masks.push(Mount {
                 at,
@@ -113,6 +118,26 @@ pub(super) fn masks(spec: &CellSpec, mounts: &[Mount]) -> Result<Vec<Mount>, Cel
         }
     }
     Ok(masks)
+}
+
+/// The error for a place that can neither be shown nor hidden.
+fn unhidable(at: &Path, work_tree: &Path) -> CellError {
+    let (at, tree) = (at.display(), work_tree.display());
+    let reason = if work_tree.starts_with(at.to_string()) {
+        format!("the work tree {tree} lies in {at}, which commands must not see")
+    } else {
+        format!(
+            "commands must not see {at}, but the work tree {tree} or another directory that they \
+             may use needs it"
+        )
+    };
+    CellError::Unavailable {
+        reason,
+        remedy: format!(
+            "{IN_A_PROJECT} If {at} is recto's own directory, RECTO_HOME can also name one outside \
+             the work tree."
+        ),
+    }
 }
 
 /// Whether a host path lies in something that is shown.

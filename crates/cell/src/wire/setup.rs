@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quarantine::Absent;
+
 /// How PID 1 isolates itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -89,7 +91,11 @@ pub(crate) struct Limits {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SweepOrder {
     /// These stubs are a cell's; the descriptor that comes along tells when it is gone.
-    Watch { id: u64, paths: Vec<PathBuf> },
+    Watch {
+        id: u64,
+        paths: Vec<PathBuf>,
+        absent: Vec<Absent>,
+    },
     /// They are gone.
     Forget { id: u64 },
 }

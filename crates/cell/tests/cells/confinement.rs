@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 
 use recto_cell::launch;
 use recto_protocol::policy::{Access, Network};
-use recto_protocol::ports::cell::ExitStatus;
+use recto_protocol::ports::cell::{CellError, ExitStatus};
 
 use crate::support::{Place, is_root, processes_with, python, run, sh, wait_for};
 
@@ -14,7 +14,8 @@ crate::cases! {
     secrets_are_not_visible, the_harness_is_not_visible, nothing_outside_can_be_written,
     no_network_but_loopback, open_network_reaches_the_host, no_privilege_is_left,
     descriptors_are_not_inherited, read_only_means_read_only, further_directories_can_be_written,
-    refused_system_calls, files_belong_to_the_owner_of_the_tree, scratch_is_limited,
+    refused_system_calls, files_belong_to_the_owner_of_the_tree, scratch_is_limited, scratch_is_one,
+    a_tree_that_holds_too_much_is_explained,
     process_limit_holds, hidden_inside_the_tree, the_init_is_out_of_reach,
 }
 
@@ -277,6 +278,45 @@ async fn scratch_is_limited() {
             "{directory}: {text}"
         );
     }
+}
+
+/// The limits are of all scratch places together: they are memory.
+async fn scratch_is_one() {
+    let place = Place::new();
+    let mut spec = place.spec();
+    spec.limits.scratch_bytes = 1 << 20;
+    let cell = launch(spec).await.unwrap();
+    let script = "fill() { head -c 900000 /dev/zero > $1/big || rm $1/big; }; \
+        fill /tmp; fill /dev/shm; fill /home/recto; rm /tmp/big; fill /home/recto && echo fits; \
+        stat -c %a /tmp /run /dev/shm /home/recto; ls -a / | grep scratch; echo end";
+    let (text, _) = run(&cell, sh(script)).await;
+    assert_eq!(text.matches("No space left").count(), 2, "{text}");
+    assert!(
+        text.ends_with("fits\n1777\n755\n1777\n700\nend\n"),
+        "{text}"
+    );
+}
+
+async fn a_tree_that_holds_too_much_is_explained() {
+    let place = Place::new();
+    let explained = async |spec| match launch(spec).await {
+        Err(CellError::Unavailable { reason, remedy }) => {
+            assert!(remedy.contains("project's directory"), "{remedy}");
+            reason
+        }
+        Err(error) => panic!("{error:?}"),
+        Ok(_) => panic!("a cell"),
+    };
+    let mut spec = place.spec();
+    spec.work_tree = "/".into();
+    assert!(explained(spec).await.contains("holds the whole system"));
+    let mut spec = place.spec();
+    spec.hidden = vec![place.tree().join(".recto")];
+    std::fs::create_dir(place.tree().join(".recto")).unwrap();
+    assert!(explained(spec).await.contains("must not see"));
+    let mut spec = place.spec();
+    spec.hidden = vec![place.tree()];
+    assert!(explained(spec).await.contains("lies in"));
 }
 
 async fn process_limit_holds() {

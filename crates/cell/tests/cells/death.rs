@@ -12,7 +12,7 @@ use recto_protocol::ports::cell::CellError;
 use crate::support::{Place, eventually, processes_with, sh};
 
 crate::cases! {
-    a_killed_harness_leaves_nothing, killed_at_any_moment, a_killed_direct_harness_leaves_nothing,
+    a_killed_harness_leaves_nothing, a_killed_harness_leaves_no_plant, killed_at_any_moment, a_killed_direct_harness_leaves_nothing,
     without_user_namespaces_nothing_runs,
 }
 
@@ -37,7 +37,12 @@ pub fn harness(args: &[String]) -> ExitCode {
     runtime.block_on(async {
         match launch(spec).await {
             Ok(cell) => {
-                let script = format!("(setsid sleep 301 {tree} 2>/dev/null || setsid sleep 301) & echo {tree}; exec sh -c 'sleep 301; : {tree}'");
+                let plant = if mode == "planting" {
+                    "echo /evil > .git/commondir; "
+                } else {
+                    ""
+                };
+                let script = format!("{plant}(setsid sleep 301 {tree} 2>/dev/null || setsid sleep 301) & echo {tree}; exec sh -c 'sleep 301; : {tree}'");
                 let _process = cell.spawn(sh(&script)).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 println!("up");
@@ -98,7 +103,7 @@ async fn a_killed_harness_leaves_nothing() {
     let mut child = start("cell", &place.tree());
     assert_eq!(first_line(&mut child), "up\n");
     assert!(!left(&place).is_empty(), "this case must be able to fail");
-    let sweeper = format!("cell-init\0sweep\0{}", child.id());
+    let sweeper = format!("cell-init\0sweep\0{}\0", child.id());
     assert_eq!(processes_with(&sweeper).len(), 1);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -109,13 +114,26 @@ async fn a_killed_harness_leaves_nothing() {
     .await;
 }
 
+/// What a cell put into `.git` is set aside by the sweeper when the harness can't any more.
+async fn a_killed_harness_leaves_no_plant() {
+    let place = Place::new();
+    place.repository();
+    let planted = place.tree().join(".git/commondir");
+    let mut child = start("planting", &place.tree());
+    assert_eq!(first_line(&mut child), "up\n");
+    eventually("the plant is there", || planted.exists()).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("the plant is gone", || !planted.exists()).await;
+}
+
 async fn killed_at_any_moment() {
     for step in 0..60 {
         let place = Place::new();
         let mut child = start("cell", &place.tree());
         tokio::time::sleep(Duration::from_micros(step * 300)).await;
-        let own = format!("cell-init\0cell\0{}", child.id());
-        let sweeper = format!("cell-init\0sweep\0{}", child.id());
+        let own = format!("cell-init\0cell\0{}\0", child.id());
+        let sweeper = format!("cell-init\0sweep\0{}\0", child.id());
         child.kill().unwrap();
         child.wait().unwrap();
         eventually("nothing is left", || {

@@ -10,7 +10,8 @@ use crate::support::{Place, git, run, sh};
 crate::cases! {
     status_add_and_commit_work, hooks_and_config_stay, absent_things_stay_absent,
     two_cells_share_a_tree, linked_worktrees_work, a_lying_git_file_shows_nothing,
-    submodules_work, agent_configuration_stays,
+    submodules_work, agent_configuration_stays, what_appears_in_git_is_set_aside,
+    inner_repositories_stay, further_trees_are_protected,
 }
 
 async fn status_add_and_commit_work() {
@@ -191,4 +192,112 @@ async fn agent_configuration_stays() {
         "x"
     );
     assert!(!place.tree().join(".agents").exists());
+}
+
+/// A shell function: renames, and never copies as `mv` does over mounts.
+const MOVE: &str = "m() { python3 -c 'import os,sys; os.rename(*sys.argv[1:])' $1 $2 2>/dev/null || echo pinned; }";
+
+/// Names that can't be pinned because they are absent, and directories that could be moved away
+/// from under a pinned file.
+async fn what_appears_in_git_is_set_aside() {
+    let place = Place::new();
+    place.repository();
+    let git_dir = place.tree().join(".git");
+    std::fs::write(git_dir.join("info/attributes"), "mine").unwrap();
+    std::fs::create_dir_all(git_dir.join("objects/info")).unwrap();
+    let evil = place.tree().join("evil");
+    let cell = place.cell().await;
+    let script = "cp -r .git evil; git -C evil config core.fsmonitor x; echo ../evil > .git/commondir; \
+        echo '[core]' > .git/config.worktree; echo /x > .git/objects/info/alternates; \
+        m .git/info .git/i; m .git/objects/info .git/o; m .git/objects .git/o; cat .git/commondir; echo x > .git/info/attributes; true";
+    let (text, _) = run(&cell, sh(&format!("{MOVE}; {script}"))).await;
+    // The control: while the cell lives, the file is there.
+    assert!(text.contains("../evil"), "{text}");
+    assert_eq!(text.matches("pinned").count(), 3, "{text}");
+    cell.close().await;
+    for name in ["commondir", "config.worktree", "objects/info/alternates"] {
+        assert!(!git_dir.join(name).exists(), "{name} stays");
+        let aside = git_dir.join(format!("{name}.recto-quarantine-0"));
+        assert!(aside.exists(), "{name} is lost");
+    }
+    let attributes = std::fs::read_to_string(git_dir.join("info/attributes"));
+    assert_eq!(attributes.unwrap(), "mine");
+    std::fs::remove_dir_all(evil).unwrap();
+    git(&place.tree(), &["status"]);
+}
+
+async fn inner_repositories_stay() {
+    let place = Place::new();
+    place.repository();
+    let other = Place::new();
+    other.repository();
+    let from = other.tree();
+    let allow = ["-c", "protocol.file.allow=always"];
+    let add = [
+        "submodule",
+        "--quiet",
+        "add",
+        from.to_str().unwrap(),
+        "deep/sub",
+    ];
+    git(&place.tree(), &[&allow[..], &add[..]].concat());
+    git(&place.tree(), &["commit", "-qm", "sub"]);
+    let linked = place.base.path().canonicalize().unwrap().join("linked");
+    let add = ["worktree", "add", "-q", linked.to_str().unwrap()];
+    git(&place.tree(), &add);
+    let git_dir = place.tree().join(".git");
+    let (module, worktree) = (
+        git_dir.join("modules/deep/sub"),
+        git_dir.join("worktrees/linked"),
+    );
+    let before = [
+        std::fs::read(module.join("config")).unwrap(),
+        std::fs::read(worktree.join("commondir")).unwrap(),
+    ];
+    let cell = place.cell().await;
+    let script = "m=.git/modules/deep/sub; w=.git/worktrees/linked; echo x >> $m/config; echo x > $m/hooks/pre-commit; \
+        echo x > $m/commondir; echo x > $w/commondir; echo x > $w/gitdir; echo x > $w/config.worktree; \
+        m .git/modules .git/a; m .git/modules/deep .git/b; m $m .git/c; m .git/worktrees .git/d; m $w .git/e; \
+        rm -rf .git/modules/deep/sub/hooks .git/worktrees/linked/gitdir; \
+        rm $m/commondir; cd deep/sub; git config a.b c; git status --porcelain && cd ../.. && ls .git && echo x > $m/commondir";
+    let (text, _) = run(&cell, sh(&format!("{MOVE}; {script}"))).await;
+    assert!(
+        text.ends_with("worktrees\n") && text.contains("modules\n"),
+        "{text}"
+    );
+    for name in ["a", "b", "c", "d", "e"] {
+        assert!(!git_dir.join(name).exists(), "{name}: {text}");
+    }
+    cell.close().await;
+    let after = [
+        std::fs::read(module.join("config")).unwrap(),
+        std::fs::read(worktree.join("commondir")).unwrap(),
+    ];
+    assert_eq!(before, after);
+    assert!(!module.join("hooks/pre-commit").exists() && !module.join("commondir").exists());
+    assert!(!worktree.join("config.worktree").exists());
+    git(&linked, &["status"]);
+    git(&place.tree(), &["status"]);
+}
+
+async fn further_trees_are_protected() {
+    let (place, other) = (Place::new(), Place::new());
+    other.repository();
+    let tree = other.tree();
+    let config = std::fs::read(tree.join(".git/config")).unwrap();
+    let mut spec = place.spec();
+    spec.policy.writable = vec![tree.to_str().unwrap().to_owned()];
+    let cell = launch(spec).await.unwrap();
+    let script = format!(
+        "cd {} && echo x >> .git/config; echo x > .git/hooks/pre-commit; echo x > .git/commondir; mkdir .recto/x; mv .git g; \
+         rm .git/commondir; git -c user.name=t -c user.email=t@t commit -q --allow-empty -m x && echo works; echo x > .git/commondir",
+        tree.display()
+    );
+    let (text, _) = run(&cell, sh(&script)).await;
+    assert!(text.contains("works"), "{text}");
+    cell.close().await;
+    assert_eq!(std::fs::read(tree.join(".git/config")).unwrap(), config);
+    for name in [".git/hooks/pre-commit", ".git/commondir", ".recto", "g"] {
+        assert!(!tree.join(name).exists(), "{name}: {text}");
+    }
 }

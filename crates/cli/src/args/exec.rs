@@ -67,6 +67,13 @@ pub enum ExecCommand {
     },
 }
 
+/// A sum of money as the command line gives it.
+fn dollars(given: &str) -> Result<f64, String> {
+    given
+        .parse()
+        .map_err(|_| "not a number of dollars, such as 2.5".to_owned())
+}
+
 /// How to run a session.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RunArgs {
@@ -119,7 +126,7 @@ pub struct RunArgs {
     #[arg(long, global = true, value_name = "N")]
     pub max_steps: Option<u32>,
     /// Stop when the session has cost this many dollars.
-    #[arg(long, global = true, value_name = "DOLLARS")]
+    #[arg(long, global = true, value_name = "DOLLARS", value_parser = dollars)]
     pub max_cost: Option<f64>,
     /// Stop when the session has used this many tokens.
     #[arg(long, global = true, value_name = "N")]
@@ -130,7 +137,8 @@ pub struct RunArgs {
     /// How long the model may think: minimal, low, medium, high.
     #[arg(long, global = true)]
     pub effort: Option<String>,
-    /// A command that must pass before the work counts as done.
+    /// A command that must pass before the work counts as done. With resume and fork, in place of
+    /// those that the session had.
     #[arg(long, global = true, value_name = "CMD")]
     pub check: Vec<String>,
     /// When to use colours: auto, always or never.

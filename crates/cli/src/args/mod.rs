@@ -11,7 +11,7 @@ pub use sessions::{SessionsArgs, SessionsCommand};
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
-  1  the turn failed
+  1  the turn failed, or a required check did
   2  the command line, the configuration or the input can't be used
   3  a budget was used up
   4  the machine lacks something (no cell, disk full, session in use)

@@ -34,6 +34,9 @@ pub enum SessionsCommand {
         /// Print the log's records.
         #[arg(long)]
         json: bool,
+        /// Print the output that is kept under this id, as citations name it.
+        #[arg(long, value_name = "CHUNK", conflicts_with = "json")]
+        chunk: Option<String>,
     },
     /// Write a session as one file that can be checked and kept.
     Export {

@@ -18,6 +18,8 @@ use crate::compose::place::{Place, text};
 use crate::compose::settle::settle;
 use crate::exit::{Failure, UNAVAILABLE};
 
+/// How long a command may take to end after SIGTERM.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 /// What a shell says of a command that could not be started.
 const NOT_STARTED: u8 = 127;
 
@@ -75,6 +77,13 @@ async fn run_inside(args: CellArgs) -> Result<u8, Failure> {
     status
 }
 
+async fn reached(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Passes input, output and signals on until the command ends.
 async fn follow(process: Process) -> Result<u8, Failure> {
     let Process {
@@ -86,15 +95,23 @@ async fn follow(process: Process) -> Result<u8, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut out = std::io::stdout();
+    let mut last_word = None;
     loop {
         let event = tokio::select! {
             event = events.next() => event,
+            () = reached(last_word) => {
+                last_word = None;
+                let _ = control.signal(9).await;
+                continue;
+            }
             Some(()) = interrupt.recv() => {
                 let _ = control.signal(2).await;
                 continue;
             }
             Some(()) = terminate.recv() => {
                 let _ = control.signal(15).await;
+                // A command that does not listen is ended all the same.
+                last_word = Some(tokio::time::Instant::now() + GRACE);
                 continue;
             }
         };

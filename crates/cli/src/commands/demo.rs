@@ -20,7 +20,7 @@ use crate::compose::model::{SCRIPT, has_key};
 use crate::compose::place::Place;
 use crate::compose::settle::settle;
 use crate::exit::Failure;
-use crate::output::safe::safe;
+use crate::output::safe::{safe, safe_line};
 
 const TASK: &str = "Titles with punctuation or with spaces at their ends get slugs with too many \
                     hyphens. Repair slug.sh so that `sh tests/run.sh` passes, and commit.";
@@ -115,7 +115,8 @@ fn choose_model(
     if !args.script && (has_key(home, &settled.provider) || args.model.is_some()) {
         print(&format!(
             "Model: {} of provider {}\n",
-            settled.model, settled.provider_key
+            safe_line(&settled.model, 200),
+            safe_line(&settled.provider_key, 200)
         ))?;
         return Ok(run);
     }
@@ -137,7 +138,7 @@ async fn make_repository(home: &Home, root: &Path) -> Result<(), Failure> {
         }
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let made = git::find(home)?
+    let made = git::find(home, &[root])?
         .create_repository(root, "The slug function and its tests")
         .await;
     made.context("cannot make a repository")?;
@@ -152,7 +153,7 @@ async fn work(run: RunArgs) -> Result<Ran, Failure> {
         prompt: Some(TASK.to_owned()),
         command: None,
     };
-    Ok(run_turn(request, &surface).await?.0)
+    run_turn(request, &surface).await
 }
 
 /// The check's result.
@@ -206,7 +207,7 @@ async fn diff(home: &Home, place: &Place, base: Option<&str>) -> Result<String, 
     let Some(repository) = &place.repository else {
         return Ok(String::new());
     };
-    let work = git::work_since(home, repository, base).await?;
+    let work = git::work_since(home, repository, base, &[]).await?;
     let mut text = String::new();
     for commit in &work.commits {
         text.push_str(&format!("{} {}\n", commit.id, safe(&commit.subject)));
@@ -215,10 +216,10 @@ async fn diff(home: &Home, place: &Place, base: Option<&str>) -> Result<String, 
     if work.truncated {
         text.push_str("(the diff is longer and cut here)\n");
     }
-    text.push_str(if work.clean {
-        "(the work tree is clean)\n"
-    } else {
-        "(not all is committed)\n"
+    text.push_str(match work.clean {
+        Some(true) => "(the work tree is clean)\n",
+        Some(false) => "(not all is committed)\n",
+        None => "",
     });
     Ok(text)
 }
@@ -246,6 +247,16 @@ fn tell_answer(ran: &Ran) -> Result<(), Failure> {
             safe(&checked.citation.to_string()),
             verdict_word(checked.verdict)
         ))?;
+    }
+    let Outcome::Completed { answer } = &ran.outcome else {
+        return Ok(());
+    };
+    for text in report
+        .malformed
+        .iter()
+        .filter_map(|span| answer.get(span.clone()))
+    {
+        print(&format!("{} malformed\n", safe_line(text, 200)))?;
     }
     Ok(())
 }

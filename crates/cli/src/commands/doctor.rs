@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{block_on, print};
 use crate::args::{DoctorArgs, RunArgs};
 use crate::compose::home::{Home, variable};
-use crate::compose::model::has_key;
+use crate::compose::model::{has_key, key_file_problem};
 use crate::compose::place::Place;
 use crate::compose::settle::{Settled, settle};
 use crate::exit::{DONE, Failure, UNAVAILABLE};
@@ -82,7 +82,10 @@ pub fn run(args: &DoctorArgs) -> Result<u8, Failure> {
 fn git(home: &Home) -> Finding {
     let remedy = "Install git 2.30 or newer, for example with `apt-get install git`.";
     let version = block_on(async {
-        let git = crate::compose::git::find(home)?;
+        // A cell may have written here.
+        let here = std::env::current_dir().unwrap_or_default();
+        let root = crate::compose::git::root_of(&here);
+        let git = crate::compose::git::find(home, &[&root])?;
         git.version().await.map_err(Failure::unavailable)
     });
     match version {
@@ -119,6 +122,14 @@ fn configuration(home: &Home, offline: bool, findings: &mut Vec<Finding>) {
                 ),
             ));
             findings.push(key(home, &settled));
+            if let Some(problem) = key_file_problem(home) {
+                findings.push(Finding::bad(
+                    "key file",
+                    Status::Warning,
+                    problem,
+                    "Only a file with mode 0600 that is valid TOML is read.",
+                ));
+            }
             if !offline {
                 findings.push(reachable(&settled));
             }

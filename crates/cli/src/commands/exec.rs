@@ -3,7 +3,7 @@
 mod opening;
 mod outputs;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -13,10 +13,10 @@ use recto_protocol::record::{Body, InterruptRequested, Outcome};
 use recto_protocol::settings::Mode;
 use recto_runtime::{Driver, DriverError, Limits, LiveEvent, Parts, Sink as _, TurnInput};
 
-use super::report::{self, Shared};
+use super::report::{self, Closing, Shared};
 use super::signals;
 use crate::args::{AskArgs, ExecArgs, ExecCommand, RunArgs};
-use crate::compose::files::TreeFiles;
+use crate::compose::files::{TreeFiles, hidden};
 use crate::compose::home::Home;
 use crate::compose::settle::Settled;
 use crate::compose::{cell, git, model, prompt};
@@ -62,16 +62,76 @@ pub struct Ran {
     pub report: Option<recto_evidence::Report>,
     /// The session's directory; none for an ephemeral one.
     pub session: Option<PathBuf>,
+    /// The required checks that failed, of a turn that was completed.
+    pub failed_checks: Vec<String>,
+}
+
+/// A turn that has ended and is not told of yet.
+struct Turn {
+    ran: Ran,
+    home: Home,
+    opened: Opened,
+    json: bool,
+    checks_needless: bool,
+}
+
+impl Turn {
+    /// Says the last words.
+    async fn conclude(self, surface: &Shared<Surface>) -> Ran {
+        let place = &self.opened.place;
+        if !self.json
+            && self.opened.mode == Mode::Code
+            && let Some(repository) = &place.repository
+        {
+            // Only told: what can't be looked at is left out.
+            let head = self.opened.head.as_deref();
+            let policy = self.opened.policy();
+            let writable: Vec<&Path> = policy.writable.iter().map(Path::new).collect();
+            if let Ok(work) = git::work_since(&self.home, repository, head, &writable).await {
+                let moved = place.head().as_deref() != head;
+                let on_branch = place.is_on_branch();
+                surface.with(|surface| surface.work(&work, moved, on_branch));
+            }
+        }
+        let answer = match &self.ran.outcome {
+            Outcome::Completed { answer } => answer.as_str(),
+            _ => "",
+        };
+        let closing = Closing {
+            answer,
+            report: self.ran.report.as_ref(),
+            failed_checks: &self.ran.failed_checks,
+            checks_needless: self.checks_needless,
+            go_on: self.go_on(),
+        };
+        surface.with(|surface| report::Output::close(surface, &closing));
+        self.ran
+    }
+
+    /// The command that goes on with a turn that was not completed.
+    fn go_on(&self) -> Option<String> {
+        if matches!(self.ran.outcome, Outcome::Completed { .. }) {
+            return None;
+        }
+        let id = self.ran.session.as_ref()?.file_name()?.to_str()?;
+        let command = opening::command_word(self.opened.mode);
+        Some(format!("recto {command} resume {id} \"…\""))
+    }
 }
 
 /// Runs one turn and says what came of it.
 pub fn run(request: Request) -> Result<u8, Failure> {
     let json = request.run.json;
     let surface = Shared::new(Surface::new(&request.run));
-    let ran = super::block_on(run_turn(request, &surface));
+    let ran = super::block_on(run_and_tell(request, &surface));
     match ran {
-        Ok((ran, last_message)) => {
-            let code = finish(&ran, json, last_message.as_deref())?;
+        Ok((ran, delivered)) => {
+            delivered?;
+            let code = if ran.failed_checks.is_empty() {
+                exit_code(&ran.outcome)
+            } else {
+                FAILED
+            };
             match surface.with(|surface| surface.lost()) {
                 Some(why) => Err(Failure::unavailable(anyhow!("events were lost: {why}"))),
                 None => Ok(code),
@@ -113,23 +173,38 @@ fn read_rest_of_input() {
     }
 }
 
-/// Prints the answer where it belongs and chooses the exit code.
-fn finish(ran: &Ran, json: bool, last_message: Option<&std::path::Path>) -> Result<u8, Failure> {
-    if let Outcome::Completed { answer } = &ran.outcome {
-        // Both are tried, so that an answer is lost only where it can't be written.
-        let printed = if json {
-            Ok(())
-        } else {
-            outputs::print_answer(answer)
-        };
-        if let Some(path) = last_message {
-            std::fs::write(path, answer).map_err(|error| {
-                anyhow!(error).context(format!("cannot write {}", path.display()))
-            })?;
+/// Runs one turn and writes its answer before anything else that takes time. Gives what came of
+/// writing apart.
+async fn run_and_tell(
+    request: Request,
+    surface: &Shared<Surface>,
+) -> Result<(Ran, Result<(), Failure>), Failure> {
+    let json = request.run.json;
+    let last_message = request.run.output_last_message.clone();
+    let turn = take_turn(request, surface).await?;
+    let delivered = match &turn.ran.outcome {
+        Outcome::Completed { answer } => {
+            surface.with(|surface| surface.still());
+            deliver(answer, json, last_message.as_deref())
         }
-        printed?;
+        _ => Ok(()),
+    };
+    Ok((turn.conclude(surface).await, delivered))
+}
+
+/// Writes the answer where it belongs.
+fn deliver(answer: &str, json: bool, last_message: Option<&Path>) -> Result<(), Failure> {
+    // Both are tried, so that an answer is lost only where it can't be written.
+    let printed = if json {
+        Ok(())
+    } else {
+        outputs::print_answer(answer)
+    };
+    if let Some(path) = last_message {
+        std::fs::write(path, answer)
+            .map_err(|error| anyhow!(error).context(format!("cannot write {}", path.display())))?;
     }
-    Ok(exit_code(&ran.outcome))
+    printed
 }
 
 /// The exit code of an outcome.
@@ -142,11 +217,13 @@ pub fn exit_code(outcome: &Outcome) -> u8 {
     }
 }
 
+/// Drives one turn to its end and says the last words of it, but for the answer.
+pub async fn run_turn(request: Request, surface: &Shared<Surface>) -> Result<Ran, Failure> {
+    Ok(take_turn(request, surface).await?.conclude(surface).await)
+}
+
 /// Drives one turn to its end.
-pub async fn run_turn(
-    request: Request,
-    surface: &Shared<Surface>,
-) -> Result<(Ran, Option<PathBuf>), Failure> {
+async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, Failure> {
     let home = Home::find()?;
     let schema = request
         .run
@@ -154,50 +231,52 @@ pub async fn run_turn(
         .as_deref()
         .map(prompt::schema)
         .transpose()?;
-    let last_message = request.run.output_last_message.clone();
-    last_message
-        .as_deref()
-        .map(prompt::check_output)
-        .transpose()?;
+    let last_message = request.run.output_last_message.as_deref();
+    last_message.map(prompt::check_output).transpose()?;
     let opened = opening::open(&home, &request)?;
     for notice in &opened.settled.notices {
         surface.with(|surface| surface.notice(notice));
     }
-    let tree = TreeFiles::new(opened.place.root(), home.journals());
+    if let Some(problem) = model::key_file_problem(&home) {
+        surface.with(|surface| surface.notice(&problem));
+    }
+    let tree = TreeFiles::new(opened.place.root(), home.journals(), hidden(&home));
     if let Some(notice) = tree.recover()? {
         surface.with(|surface| surface.notice(&notice));
     }
     let files: Arc<dyn Files> = Arc::new(tree);
-    let (mut driver, guard, session) = assemble(&home, &request, &opened, &files, surface).await?;
+    let (mut driver, signals, session) =
+        assemble(&home, &request, &opened, &files, surface).await?;
     let ages = surface.with(|surface| surface.ages());
     let outcome = drive(&mut driver, &request, &opened, schema).await;
-    drop(guard);
+    signals.end();
     let report = match &outcome {
         Ok(Outcome::Completed { answer }) => {
             Some(report::check(answer, &driver, files.as_ref(), &ages))
         }
         _ => None,
     };
+    let (failed_checks, checks_needless) = match &outcome {
+        Ok(Outcome::Completed { .. }) => (
+            driver.session().failed_checks(),
+            opened.mode == Mode::Code && !driver.session().needless_checks().is_empty(),
+        ),
+        _ => Default::default(),
+    };
     driver.close().await;
     let outcome = outcome.map_err(driver_failure)?;
-    if !request.run.json
-        && opened.mode == Mode::Code
-        && let Some(repository) = &opened.place.repository
-    {
-        // Only told: what can't be looked at is left out.
-        if let Ok(work) = git::work_since(&home, repository, opened.head.as_deref()).await {
-            surface.with(|surface| surface.work(&work));
-        }
-    }
-    surface.with(|surface| report::Output::close(surface, report.as_ref()));
-    Ok((
-        Ran {
+    Ok(Turn {
+        ran: Ran {
             outcome,
             report,
             session,
+            failed_checks,
         },
-        last_message,
-    ))
+        home,
+        opened,
+        json: request.run.json,
+        checks_needless,
+    })
 }
 
 /// Puts the driver together; the cell is made while the session's files are.
@@ -207,7 +286,7 @@ async fn assemble(
     opened: &Opened,
     files: &Arc<dyn Files>,
     surface: &Shared<Surface>,
-) -> Result<(Driver, signals::Guard, Option<PathBuf>), Failure> {
+) -> Result<(Driver, signals::Forwarded, Option<PathBuf>), Failure> {
     let settled = &opened.settled;
     let model = model::open(
         home,
@@ -244,7 +323,11 @@ async fn assemble(
     let mut driver = Driver::new(parts, &earlier)
         .ok_or_else(|| anyhow!("the session's log does not begin as a log should"))?;
     // Before the session is shown: whoever sees it may stop it from then on.
-    let guard = signals::forward(driver.handle())?;
+    let leaving = surface.clone();
+    let signals = signals::forward(driver.handle(), move || {
+        // Whoever writes just now need not be waited for: the status line may stay then.
+        leaving.try_with(|surface| surface.still());
+    })?;
     surface.with(|surface| surface.begin(opened, &stored.id, &earlier));
     if opened.before().is_none() {
         // A new session's first records are written before anybody watches.
@@ -254,7 +337,7 @@ async fn assemble(
         }
     }
     driver.record(stored.changes).map_err(driver_failure)?;
-    Ok((driver, guard, stored.dir))
+    Ok((driver, signals, stored.dir))
 }
 
 /// Begins a turn with the user's message, or goes on with an unfinished one.

@@ -13,7 +13,7 @@ mod signals;
 
 use clap::CommandFactory as _;
 
-pub(crate) use report::verdict_word;
+pub(crate) use report::{Closing, verdict_word};
 
 use crate::args::{Cli, Command};
 use crate::exit::{DONE, Failure};

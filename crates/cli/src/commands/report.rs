@@ -16,7 +16,33 @@ const MOST_BYTES: u64 = 16 << 20;
 /// What a surface does beyond following live events.
 pub trait Output: Sink {
     /// The turn is over and its answer's citations are checked: says the last words.
-    fn close(&mut self, report: Option<&Report>);
+    fn close(&mut self, closing: &Closing<'_>);
+}
+
+/// What is left to say when a turn is over.
+#[derive(Default)]
+pub struct Closing<'a> {
+    /// The answer; empty when the turn gave none.
+    pub answer: &'a str,
+    /// Its citations.
+    pub report: Option<&'a Report>,
+    /// The required checks that failed.
+    pub failed_checks: &'a [String],
+    /// Whether required checks were not run because nothing was changed.
+    pub checks_needless: bool,
+    /// The command that goes on with a turn that was not completed.
+    pub go_on: Option<String>,
+}
+
+impl Closing<'_> {
+    /// What stands in the answer where citations are malformed.
+    pub fn malformed(&self) -> Vec<&str> {
+        self.report
+            .iter()
+            .flat_map(|report| &report.malformed)
+            .filter_map(|span| self.answer.get(span.clone()))
+            .collect()
+    }
 }
 
 /// A surface that the driver writes to while this command keeps hold of it.
@@ -37,6 +63,13 @@ impl<O: Output> Shared<O> {
     /// Acts on it.
     pub fn with<T>(&self, act: impl FnOnce(&mut O) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Acts on it unless somebody else does just now.
+    pub fn try_with(&self, act: impl FnOnce(&mut O)) {
+        if let Ok(mut output) = self.0.try_lock() {
+            act(&mut output);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `recto sessions`: list, show, export, remove.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::print;
 use crate::args::SessionsCommand;
-use crate::compose::home::Home;
+use crate::compose::home::{Home, open_regular};
 use crate::compose::place::{Place, text};
 use crate::exit::{DONE, Failure};
 use crate::output::safe::{safe, safe_line};
@@ -23,7 +23,16 @@ pub fn run(command: SessionsCommand) -> Result<u8, Failure> {
     let sessions = Sessions::open(&Home::find()?.recto);
     match command {
         SessionsCommand::List { json, all, limit } => list(&sessions, json, all, limit)?,
-        SessionsCommand::Show { id, json } => show(&sessions, &find(&sessions, &id)?, json)?,
+        SessionsCommand::Show {
+            id,
+            chunk: Some(chunk),
+            ..
+        } => show_chunk(&sessions, &find(&sessions, &id)?, &chunk)?,
+        SessionsCommand::Show {
+            id,
+            json,
+            chunk: None,
+        } => show(&sessions, &find(&sessions, &id)?, json)?,
         SessionsCommand::Export { id, output } => {
             export(&sessions, &find(&sessions, &id)?, output.as_deref())?;
         }
@@ -104,7 +113,7 @@ fn list(sessions: &Sessions, as_json: bool, all: bool, limit: usize) -> Result<(
             None => "no sessions\n".to_owned(),
         };
     }
-    print(&out)
+    print(&safe(&out))
 }
 
 fn line(summary: &Summary, with_cwd: bool) -> String {
@@ -142,7 +151,8 @@ fn entry(summary: &Summary) -> serde_json::Value {
     })
 }
 
-fn state(outcome: Option<&Outcome>) -> &'static str {
+/// How a turn ended, in one word.
+pub fn state(outcome: Option<&Outcome>) -> &'static str {
     match outcome {
         Some(Outcome::Completed { .. }) => "done",
         Some(Outcome::Failed { .. }) => "failed",
@@ -181,6 +191,39 @@ fn show(sessions: &Sessions, id: &SessionId, as_json: bool) -> Result<(), Failur
     print(&out)
 }
 
+/// Prints a chunk's output: readable on a terminal, as it is elsewhere.
+fn show_chunk(sessions: &Sessions, id: &SessionId, chunk: &str) -> Result<(), Failure> {
+    let no_chunk = || {
+        Failure::usage(anyhow!("session {id} has no chunk {chunk:?}"))
+            .hint(format!("`recto sessions show {id}` names its chunks"))
+    };
+    // Only such texts name a chunk; anything else could name another file.
+    let is_id = chunk.len() == 6 && chunk.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_id {
+        return Err(no_chunk());
+    }
+    let dir = sessions.dir_of(id).map_err(Failure::usage)?;
+    let path = dir.join("chunks").join(chunk);
+    let mut file = match open_regular(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_chunk()),
+        Err(error) => {
+            let failed = anyhow!(error).context(format!("cannot read {}", path.display()));
+            return Err(Failure::unavailable(failed));
+        }
+    };
+    if std::io::stdout().is_terminal() {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        return print(&safe(&String::from_utf8_lossy(&bytes)));
+    }
+    let mut out = std::io::stdout().lock();
+    match std::io::copy(&mut file, &mut out).and_then(|_| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
 /// One record in words; none for those that say nothing to people.
 fn tell(record: &Record) -> Option<String> {
     const WIDTH: usize = 200;
@@ -206,7 +249,7 @@ fn tell(record: &Record) -> Option<String> {
             View::Call(call) => {
                 format!(
                     "calls {} {}",
-                    call.name,
+                    safe_line(&call.name, 60),
                     safe_line(call.input.text(), WIDTH)
                 )
             }

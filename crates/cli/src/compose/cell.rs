@@ -50,7 +50,9 @@ pub struct Wanted<'a> {
 /// # Errors
 /// When the machine can't isolate, with what to do about it.
 pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
-    let mut env = git::author(wanted.home, wanted.repository).await;
+    let mut writable = vec![wanted.root];
+    writable.extend(wanted.policy.writable.iter().map(Path::new));
+    let mut env = git::author(wanted.home, wanted.repository, &writable).await;
     let tools = tools(wanted.home);
     env.extend(
         tools
@@ -58,6 +60,7 @@ pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
             .map(|(name, path)| ((*name).to_owned(), text(path))),
     );
     env.extend(wanted.env);
+    let env = last_of_each(env);
     let mut spec = CellSpec {
         cwd: Some(wanted.cwd.to_owned()),
         hidden: vec![wanted.home.recto.clone()],
@@ -81,6 +84,18 @@ pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
         }
     }
     recto_cell::launch(spec).await.map_err(failure)
+}
+
+/// The variables, of those with the same name the last one only.
+fn last_of_each(env: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut kept: Vec<(String, String)> = Vec::with_capacity(env.len());
+    for (name, value) in env {
+        match kept.iter_mut().find(|(known, _)| *known == name) {
+            Some(entry) => entry.1 = value,
+            None => kept.push((name, value)),
+        }
+    }
+    kept
 }
 
 /// The tool directories that the user's variables name. One that holds the home or the program's

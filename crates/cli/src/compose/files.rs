@@ -9,20 +9,35 @@ use recto_protocol::ports::files::{Files, PatchApplied, PatchRefused};
 use recto_protocol::tool::{ChangeKind, FileChange};
 use recto_workspace::apply::{ApplyIoError, Committer, Recovered, WorkTree, recover};
 
+use super::home::{Home, variable};
 use crate::exit::Failure;
+
+/// What a cell masks and patches must not reach either: the program's own directory, and the
+/// places of secrets.
+pub fn hidden(home: &Home) -> Vec<PathBuf> {
+    let mut hidden = vec![home.recto.clone()];
+    hidden.extend(recto_cell::secrets_of(&home.user));
+    if let Some(cargo) = variable("CARGO_HOME").map(PathBuf::from) {
+        hidden.extend(["credentials", "credentials.toml"].map(|name| cargo.join(name)));
+    }
+    hidden
+}
 
 /// The files below one root, changed through journals in another directory.
 pub struct TreeFiles {
     root: PathBuf,
     journals: PathBuf,
+    hidden: Vec<PathBuf>,
 }
 
 impl TreeFiles {
-    /// Files below `root`, with journals in `journals`, which lies outside of it.
-    pub fn new(root: &Path, journals: PathBuf) -> Self {
+    /// Files below `root`, with journals in `journals`, but for `hidden` ones, which can neither be
+    /// read nor written.
+    pub fn new(root: &Path, journals: PathBuf, hidden: Vec<PathBuf>) -> Self {
         Self {
             root: root.to_owned(),
             journals,
+            hidden,
         }
     }
 
@@ -65,7 +80,7 @@ impl TreeFiles {
         };
         let io = |error: ApplyIoError| refused(describe(&error), None);
         recover(&self.root, &self.journals).map_err(io)?;
-        let mut tree = WorkTree::open(&self.root).map_err(io)?;
+        let mut tree = WorkTree::open(&self.root).map_err(io)?.hiding(&self.hidden);
         let plan = recto_patch::plan(patch, &mut tree)
             .map_err(|error| refused(error.to_string(), error.hint()))?;
         tree.apply(&plan, &self.journals, &Survivor).map_err(io)?;
@@ -95,7 +110,9 @@ impl Files for TreeFiles {
     }
 
     fn read(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let tree = WorkTree::open(&self.root).map_err(io::Error::other)?;
+        let tree = WorkTree::open(&self.root)
+            .map_err(io::Error::other)?
+            .hiding(&self.hidden);
         tree.read_at_most(path, limit)
             .map_err(|failure| match failure {
                 ReadFailure::Missing => io::ErrorKind::NotFound.into(),

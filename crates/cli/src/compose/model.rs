@@ -102,3 +102,34 @@ fn stored_key(home: &Home, name: &str) -> Option<String> {
     let table: toml::Table = std::io::read_to_string(file).ok()?.parse().ok()?;
     table.get(name)?.as_str().map(str::to_owned)
 }
+
+/// Why `keys.toml` is not followed, if it is there and is not. Never quotes what it holds.
+pub fn key_file_problem(home: &Home) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = home.file("keys.toml");
+    let is_missing = |error: &std::io::Error| {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        matches!(error.kind(), NotFound | NotADirectory)
+    };
+    let ignored = |why: String| Some(format!("keys.toml is ignored: {why}"));
+    let file = match open_regular(&path) {
+        Ok(file) => file,
+        Err(error) if is_missing(&error) => return None,
+        Err(error) => return ignored(format!("{}: {error}", path.display())),
+    };
+    let mode = file.metadata().ok()?.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        return ignored(format!("its mode is {mode:04o}; chmod 600 {path}"));
+    }
+    let text = match std::io::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return ignored(format!("{}: {error}", path.display())),
+    };
+    let error = text.parse::<toml::Table>().err()?;
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text
+        .get(..start)
+        .map_or(1, |text| text.lines().count().max(1));
+    ignored(format!("line {line} of {} is not TOML", path.display()))
+}

@@ -67,6 +67,12 @@ impl Place {
         Some(commit.as_str().to_owned())
     }
 
+    /// Whether a branch is checked out, as far as that can be read.
+    pub fn is_on_branch(&self) -> bool {
+        let head = self.repository.as_ref().map(git::Repository::head);
+        !matches!(head, Some(Ok(git::Head::Detached(_))))
+    }
+
     /// Refuses a place outside any repository, unless the user said that it is meant.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use recto_protocol::Item;
@@ -11,6 +12,8 @@ use super::home::open_regular;
 use crate::exit::Failure;
 use crate::output::tell;
 
+/// How long a piped standard input may be silent before the first byte.
+const MOST_SILENCE: Duration = Duration::from_secs(30);
 /// Most bytes of a prompt.
 const MOST_PROMPT: u64 = 1 << 20;
 /// Most bytes of an image's file.
@@ -30,11 +33,16 @@ pub enum Needed {
 }
 
 /// Reads the prompt: `given`, else standard input; piped input is added to a given prompt. None
-/// when there is neither and none is needed.
+/// when there is neither and none is needed. `missing` says what is wrong and what to do when there
+/// is none but must be, if something better can be said than that.
 ///
 /// # Errors
 /// When there is no prompt, or it is not text, or too long.
-pub fn read(given: Option<&str>, needed: Needed) -> Result<Option<String>, Failure> {
+pub fn read(
+    given: Option<&str>,
+    needed: Needed,
+    missing: &Option<(String, String)>,
+) -> Result<Option<String>, Failure> {
     let stdin = std::io::stdin();
     let piped = !stdin.is_terminal();
     match given {
@@ -44,33 +52,74 @@ pub fn read(given: Option<&str>, needed: Needed) -> Result<Option<String>, Failu
         }
         Some(prompt) => {
             check_length(prompt.len() as u64)?;
-            let more = if piped { waiting_text()? } else { None };
+            let more = if piped { added_text()? } else { None };
             Ok(Some(match more {
                 Some(more) => format!("{prompt}\n\n<stdin>\n{}\n</stdin>", more.trim_end()),
                 None => prompt.to_owned(),
             }))
         }
-        None if piped && needed == Needed::Yes => piped_text(true).map(Some),
+        None if piped && needed == Needed::Yes => match missing {
+            None => piped_text(true).map(Some),
+            Some((error, hint)) => {
+                let text = piped_text(false)?;
+                if text.trim().is_empty() {
+                    return Err(Failure::usage(anyhow!("{error}")).hint(hint));
+                }
+                Ok(Some(text))
+            }
+        },
         None if piped && needed == Needed::ImagesWillDo => piped_text(false).map(Some),
         None if piped => Ok(waiting_text()?),
         None if needed == Needed::ImagesWillDo => Ok(Some(String::new())),
-        None if needed == Needed::Yes => Err(Failure::usage(anyhow!("there is no prompt"))
-            .hint("give the task as an argument, or pipe it in: `recto exec - < task.md`")),
+        None if needed == Needed::Yes => Err(match missing {
+            Some((error, hint)) => Failure::usage(anyhow!("{error}")).hint(hint),
+            None => Failure::usage(anyhow!("there is no prompt"))
+                .hint("give the task as an argument, or pipe it in: `recto exec - < task.md`"),
+        }),
         None => Ok(None),
+    }
+}
+
+/// What is piped in beside a prompt. A slow writer is waited for; where nobody writes and nobody
+/// closes it either, the user must say what is meant, since the writer may only be slower still.
+fn added_text() -> Result<Option<String>, Failure> {
+    if !is_readable(Duration::from_secs(1)) {
+        tell("reading standard input…\n");
+        if !is_readable(MOST_SILENCE) {
+            return Err(Failure::usage(anyhow!(
+                "standard input is open, but nothing came for {} seconds",
+                MOST_SILENCE.as_secs()
+            ))
+            .hint("if nothing is to be read from it, add `< /dev/null`"));
+        }
+    }
+    let text = piped_text(false)?;
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
+}
+
+/// Waits until standard input has something to read or has ended; false when neither happens.
+fn is_readable(patience: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let stdin = std::io::stdin();
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = Timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&left)) {
+            // A signal, such as that of a window's new size.
+            Err(rustix::io::Errno::INTR) => {}
+            ready => return ready.is_ok_and(|ready| ready > 0),
+        }
     }
 }
 
 /// Standard input, unless nothing comes and nobody closes it either: an open pipe that nobody
 /// writes to, as some CI systems leave it, must not hold the work up for ever.
 fn waiting_text() -> Result<Option<String>, Failure> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let stdin = std::io::stdin();
-    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-    let patience = Timespec {
-        tv_sec: 2,
-        tv_nsec: 0,
-    };
-    if !poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0) {
+    if !is_readable(Duration::from_secs(2)) {
         tell("warning: standard input is open but silent, so it is not read\n");
         return Ok(None);
     }

@@ -42,8 +42,10 @@ pub struct Settled {
     pub policy: Policy,
     /// Further directories that commands may read.
     pub readable: Vec<PathBuf>,
-    /// Whether the command line says what commands may do.
+    /// Whether the command line or the environment says what commands may do.
     pub policy_is_explicit: bool,
+    /// Whether the command line says which checks there are.
+    pub checks_are_explicit: bool,
     /// Commands that must pass before work counts as done.
     pub checks: Vec<String>,
     /// Where to stop.
@@ -81,7 +83,8 @@ pub fn settle(
     let resolved = resolve(home, Some(place), run)?;
     let config = &resolved.values;
     let catalogue = catalogue(&resolved)?;
-    let keeps_model = before.is_some() && !is_explicit(&resolved, &["model", "provider"]);
+    let keeps_model =
+        before.is_some() && !is_explicit(&resolved, run, &["model", "provider"], Layer::Flag);
     let (provider_key, model) = match before {
         Some(before) if keeps_model => (before.provider.clone(), Some(before.model.clone())),
         _ => (config.provider.clone(), config.model.clone()),
@@ -114,7 +117,13 @@ pub fn settle(
         },
         policy: config.policy(),
         readable: config.readable_roots.iter().map(PathBuf::from).collect(),
-        policy_is_explicit: is_explicit(&resolved, &["sandbox_mode", "sandbox_workspace_write"]),
+        policy_is_explicit: is_explicit(
+            &resolved,
+            run,
+            &["sandbox_mode", "sandbox_workspace_write"],
+            Layer::Environment,
+        ),
+        checks_are_explicit: is_explicit(&resolved, run, &["checks"], Layer::Flag),
         checks: config.checks.clone(),
         budget: config.budget.clone(),
         instruction_names: config.instruction_names.clone(),
@@ -214,14 +223,21 @@ fn catalogue(resolved: &Resolved) -> Result<Catalogue, Failure> {
         .map_err(Failure::usage)
 }
 
-/// Whether one of `keys`, or something below it, is set on the command line.
-fn is_explicit(resolved: &Resolved, keys: &[&str]) -> bool {
+/// Whether one of `keys`, or something below it, is set on the command line, also by a profile that
+/// the command line chooses, or in the layer `also`.
+fn is_explicit(resolved: &Resolved, run: &RunArgs, keys: &[&str], also: Layer) -> bool {
+    let chooses_profile = run.profile.is_some();
     resolved.origins.iter().any(|(key, origin)| {
         let named = keys.iter().any(|named| {
             key.strip_prefix(named)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         });
-        named && matches!(origin.layer, Layer::Flag | Layer::Pair)
+        let said = match origin.layer {
+            Layer::Flag | Layer::Pair => true,
+            Layer::Profile => chooses_profile,
+            layer => layer == also,
+        };
+        named && said
     })
 }
 

@@ -1,7 +1,7 @@
 //! Progress for people, on standard error: plain lines, and on a terminal a live status below them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use recto_protocol::record::{Body, Outcome, StepFailed, ToolFinished, TurnEnded};
@@ -11,6 +11,7 @@ use recto_protocol::{CallId, Record, View};
 use recto_runtime::{LiveEvent, Sink};
 
 use super::safe::{cut, safe, safe_line};
+use super::{plural, told};
 
 /// Lines of a command's output that are shown.
 const SHOWN_LINES: usize = 8;
@@ -21,12 +22,21 @@ const LINE: usize = 160;
 /// Shows a session's progress.
 pub struct Human {
     status: Option<ProgressBar>,
-    started: Instant,
     usage: Usage,
     cost: Micros,
-    outputs: BTreeMap<CallId, Vec<u8>>,
-    doing: String,
+    /// Commands that have no result yet.
+    open: BTreeMap<CallId, Open>,
+    /// The command whose line was said last.
+    headline: Option<CallId>,
+    /// The names of other tools whose calls have no result yet.
+    others: BTreeMap<CallId, String>,
     colour: bool,
+}
+
+/// A command that has no result yet.
+struct Open {
+    command: String,
+    output: Vec<u8>,
 }
 
 impl Human {
@@ -35,19 +45,21 @@ impl Human {
         let status = terminal.then(|| {
             let bar = ProgressBar::new_spinner();
             // The template is a constant that parses.
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} · {elapsed}{msg}")
+            {
                 bar.set_style(style);
             }
+            bar.set_prefix("starting");
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
         Self {
             status,
-            started: Instant::now(),
             usage: Usage::default(),
             cost: Micros::default(),
-            outputs: BTreeMap::new(),
-            doing: "starting".to_owned(),
+            open: BTreeMap::new(),
+            headline: None,
+            others: BTreeMap::new(),
             colour,
         }
     }
@@ -76,11 +88,10 @@ impl Human {
         self.paint("2", text)
     }
 
-    fn doing(&mut self, what: &str) {
-        self.doing = safe_line(what, 60);
+    fn doing(&self, what: &str) {
         let Some(bar) = &self.status else { return };
-        let seconds = self.started.elapsed().as_secs();
-        let mut message = format!("{} · {}", self.doing, elapsed(seconds));
+        bar.set_prefix(safe_line(what, 60));
+        let mut message = String::new();
         if self.usage.total() > 0 {
             message.push_str(&format!(" · {} tokens", short(self.usage.total())));
         }
@@ -106,7 +117,13 @@ impl Human {
                 } else {
                     "FAILED"
                 };
-                self.say(&format!("check {mark}: {}", safe_line(&body.command, LINE)));
+                let why = killed_after(&body.output)
+                    .filter(|_| body.exit_code.is_none())
+                    .map_or(String::new(), |seconds| {
+                        format!(" (killed after {seconds} s)")
+                    });
+                let command = safe_line(&body.command, LINE);
+                self.say(&format!("check {mark}{why}: {command}"));
                 if body.exit_code != Some(0) {
                     self.show_output(body.output.as_bytes());
                 }
@@ -127,8 +144,9 @@ impl Human {
             }
             Body::Warning(body) => self.say(&format!("warning: {}", safe(&body.message))),
             Body::DriverAttached(body) if body.torn_bytes > 0 => self.say(&format!(
-                "warning: the log's last line was torn; {} bytes were set aside",
-                body.torn_bytes
+                "warning: the log's last line was torn; {} {} were set aside",
+                body.torn_bytes,
+                plural(body.torn_bytes as usize, "byte")
             )),
             Body::InterruptRequested(body) => {
                 self.say(&format!("stopping ({})", safe_line(&body.by, LINE)));
@@ -161,7 +179,7 @@ impl Human {
     }
 
     fn step_failed(&self, body: &StepFailed) {
-        let message = safe(&body.error.message);
+        let message = safe_line(&body.error.message, 2 * LINE);
         // Without another try, the turn's end tells it.
         if let Some(wait) = body.retry_in {
             let seconds = wait.as_secs_f64();
@@ -176,18 +194,28 @@ impl Human {
             serde_json::from_str(call.input.text()).unwrap_or_default();
         match arguments["cmd"].as_str() {
             Some(command) if call.name == "exec_command" => {
-                self.outputs.insert(call.call_id.clone(), Vec::new());
-                self.say(&self.paint("1", &format!("$ {}", safe_line(command, LINE))));
+                let open = Open {
+                    command: safe_line(command, LINE),
+                    output: Vec::new(),
+                };
+                self.say(&self.paint("1", &format!("$ {}", open.command)));
                 self.doing(command);
+                self.headline = Some(call.call_id.clone());
+                self.open.insert(call.call_id.clone(), open);
             }
-            _ => self.doing(&call.name),
+            _ => {
+                self.doing(&call.name);
+                let name = safe_line(&call.name, LINE);
+                self.others.insert(call.call_id.clone(), name);
+            }
         }
     }
 
     fn tool_output(&mut self, call: &CallId, bytes: &[u8]) {
-        let Some(kept) = self.outputs.get_mut(call) else {
+        let Some(open) = self.open.get_mut(call) else {
             return;
         };
+        let kept = &mut open.output;
         kept.extend_from_slice(bytes);
         if kept.len() > 2 * KEPT_BYTES {
             kept.drain(..kept.len() - KEPT_BYTES);
@@ -195,17 +223,26 @@ impl Human {
     }
 
     fn tool_finished(&mut self, body: &ToolFinished) {
-        let output = self.outputs.remove(&body.call_id).unwrap_or_default();
+        let is_last = self.headline.as_ref() == Some(&body.call_id);
+        let open = self.open.remove(&body.call_id);
+        let other = self.others.remove(&body.call_id);
         match &body.effect {
             Effect::Command {
                 exit_code, session, ..
             } => {
-                self.show_output(&output);
+                if let Some(open) = &open {
+                    if !is_last {
+                        // Which one this is about would be a guess otherwise.
+                        self.headline = Some(body.call_id.clone());
+                        self.say(&self.dim(&format!("$ {}", open.command)));
+                    }
+                    self.show_output(&open.output);
+                }
                 let seconds = body.duration_ms as f64 / 1000.0;
                 let end = match (exit_code, session) {
                     (Some(code), _) => format!("  exit {code} ({seconds:.1} s)"),
                     (None, Some(_)) => "  runs on in the background".to_owned(),
-                    (None, None) => format!("  ended ({seconds:.1} s)"),
+                    (None, None) => format!("  {} ({seconds:.1} s)", how_it_ended(body)),
                 };
                 self.say(&self.dim(&end));
             }
@@ -215,7 +252,7 @@ impl Human {
                         self.say(&file_line(change));
                     }
                 } else {
-                    self.say("patch not applied");
+                    self.say(&format!("patch not applied: {}", reason(body)));
                 }
             }
             Effect::Plan { plan } => {
@@ -231,12 +268,24 @@ impl Human {
             }
             Effect::Image { path } => self.say(&format!("looked at {}", safe_line(path, LINE))),
             Effect::None => {
-                if body.status != ToolStatus::Ok {
-                    self.say("a tool call was refused; the log has the reason");
+                let name = match &open {
+                    Some(open) => format!("$ {}", open.command),
+                    None => other.unwrap_or_else(|| "a tool call".to_owned()),
+                };
+                match body.status {
+                    ToolStatus::Ok => {}
+                    ToolStatus::Interrupted => self.say(&format!("{name}: stopped")),
+                    ToolStatus::Rejected => {
+                        self.say(&format!("{name}: refused: {}", reason(body)));
+                    }
+                    _ => self.say(&format!("{name}: failed: {}", reason(body))),
                 }
             }
         }
-        self.doing("working");
+        match self.open.values().next() {
+            Some(open) => self.doing(&open.command),
+            None => self.doing("working"),
+        }
     }
 
     fn show_output(&self, output: &[u8]) {
@@ -244,7 +293,8 @@ impl Human {
         let lines: Vec<&str> = text.lines().collect();
         let skipped = lines.len().saturating_sub(SHOWN_LINES);
         if skipped > 0 {
-            self.say(&self.dim(&format!("  … {skipped} more lines above")));
+            let lines = plural(skipped, "line");
+            self.say(&self.dim(&format!("  … {skipped} more {lines} above")));
         }
         for line in &lines[skipped..] {
             self.say(&self.dim(&format!("  {}", cut(line, LINE))));
@@ -258,7 +308,9 @@ impl Human {
             Outcome::Interrupted { by } => {
                 self.say(&format!("interrupted by {}", safe_line(by, LINE)));
             }
-            Outcome::BudgetReached { limit } => self.say(&format!("budget used up: {limit}")),
+            Outcome::BudgetReached { limit } => {
+                self.say(&format!("budget used up: {}", safe_line(limit, LINE)));
+            }
         }
         let usage = &body.usage;
         let cost = body.cost.map_or(String::new(), |cost| format!(", {cost}"));
@@ -276,6 +328,11 @@ impl Human {
         for line in lines {
             self.say(&line);
         }
+        self.still();
+    }
+
+    /// Takes the live status away.
+    pub fn still(&mut self) {
         if let Some(bar) = self.status.take() {
             bar.finish_and_clear();
         }
@@ -288,6 +345,40 @@ impl Drop for Human {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Why a call was not done: the first line of what the model was told.
+fn reason(body: &ToolFinished) -> String {
+    let text = told(body);
+    let first = text.lines().find(|line| !line.trim().is_empty());
+    safe_line(first.unwrap_or("no reason was given"), 2 * LINE)
+}
+
+/// How a command without an exit code ended.
+fn how_it_ended(body: &ToolFinished) -> String {
+    if body.status == ToolStatus::Interrupted {
+        return "stopped".to_owned();
+    }
+    let text = told(body);
+    let head = text.split("\nOutput:\n").next().unwrap_or_default();
+    if head.contains("Process ended with its cell") {
+        return "its cell ended".to_owned();
+    }
+    if let Some(seconds) = killed_after(&text) {
+        return format!("killed after {seconds} s");
+    }
+    let signal = head
+        .split_once("Process ended by signal ")
+        .and_then(|(_, rest)| rest.lines().next()?.parse::<u32>().ok());
+    signal.map_or("ended".to_owned(), |signal| {
+        format!("ended by signal {signal}")
+    })
+}
+
+/// The time limit that ended a command, in seconds, as the harness' remark in its output says.
+fn killed_after(output: &str) -> Option<u64> {
+    let (_, rest) = output.rsplit_once("[killed after ")?;
+    rest.split_once(" seconds]")?.0.parse().ok()
 }
 
 fn file_line(change: &FileChange) -> String {

@@ -7,6 +7,23 @@ pub mod safe;
 
 use std::io::Write as _;
 
+use recto_protocol::record::ToolFinished;
+
+/// What the model was told of a call, as text.
+fn told(body: &ToolFinished) -> String {
+    let item: serde_json::Value = serde_json::from_str(body.item.raw()).unwrap_or_default();
+    match &item["output"] {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The noun as it follows a number.
+pub fn plural(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{noun}{ending}")
+}
+
 /// Writes to standard error. Nobody may be reading it and the disk behind it may be full; that is
 /// no reason to end, so this is used where `eprint!` would panic.
 pub fn tell(text: &str) {

@@ -130,8 +130,9 @@ impl Script {
         let index = lane.next(lane.seen(asked.input()), *served);
         let Some(reply) = lane.replies.get(index) else {
             return Err(reply::mismatch(format!(
-                "the script has {} replies{}, and this request asks for number {}",
+                "the script has {} {}{}, and this request asks for number {}",
                 lane.len(),
+                if lane.len() == 1 { "reply" } else { "replies" },
                 lane.condition()
                     .map(|c| format!(" for conversation {c:?}"))
                     .unwrap_or_default(),

@@ -1,11 +1,11 @@
 //! Runs the required checks that the model left undone.
 
-use recto_protocol::ports::cell::Command;
+use recto_protocol::ports::cell::{CellError, Command, ExitStatus};
 use recto_protocol::record::CheckFinished;
 
 use super::{Driver, DriverError, milliseconds};
 use crate::live::LiveEvent;
-use crate::tools::{lock, run_to_end};
+use crate::tools::{StartError, lock, run_to_end};
 
 impl Driver {
     /// Runs each command in the cell, one after the other, and records it. Stops early when a user
@@ -34,14 +34,20 @@ impl Driver {
                 ended = check => ended,
             };
             let finished = match ended {
+                // It is run again once there is a cell: how it ends is not known.
+                Ok(ended) if ended.status == Some(ExitStatus::CellGone) => {
+                    return Err(CellError::Gone.into());
+                }
                 Ok(ended) => CheckFinished {
                     command,
-                    exit_code: ended.exit_code,
+                    exit_code: ended.exit_code(),
                     chunk: ended.chunk,
                     output: ended.output,
                     duration_ms: milliseconds(ended.duration),
                 },
-                Err(error) => CheckFinished {
+                Err(StartError::Store(error)) => return Err(error.into()),
+                Err(StartError::Cell(CellError::Gone)) => return Err(CellError::Gone.into()),
+                Err(StartError::Cell(error)) => CheckFinished {
                     command,
                     exit_code: None,
                     chunk: lock(&self.log).create_chunk()?.id(),

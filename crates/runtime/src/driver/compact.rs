@@ -1,13 +1,15 @@
 //! Makes a long conversation shorter.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use recto_agent::{CompactRequest, prompts};
 use recto_protocol::ports::model::{ErrorKind, FinishReason, ModelError, ModelEvent};
-use recto_protocol::record::{Compacted, CompactionFailed, StepFailed};
+use recto_protocol::record::{Compacted, CompactionFailed, StepFailed, Warning};
 use recto_protocol::usage::Usage;
 use recto_protocol::{Item, View};
 
-use super::{Driver, DriverError};
+use super::{Driver, DriverError, milliseconds};
 use crate::live::LiveEvent;
 
 /// What a compaction's response gave.
@@ -36,9 +38,10 @@ impl Driver {
                 .as_mut()
                 .and_then(|error| self.retry_in(error, attempt));
             attempt += 1;
-            let Some(wait) = wait else {
+            let (Some(wait), Some(error)) = (wait, &gathered.error) else {
                 return self.compacted(compact.by_provider, gathered);
             };
+            self.record(vec![retried(error, wait).into()])?;
             tokio::select! {
                 biased;
                 Some(control) = self.controls.recv() => return self.control(control),
@@ -49,12 +52,11 @@ impl Driver {
     }
 
     fn compacted(&mut self, by_provider: bool, gathered: Gathered) -> Result<(), DriverError> {
-        if let Some(error) = gathered
+        let failure = gathered
             .error
             .as_ref()
-            .filter(|e| e.kind != ErrorKind::ContextLength)
-        {
-            // The model can't be reached: that is no reason to throw old outputs away.
+            .map(|error| failure(error, by_provider));
+        if let (Some(error), Some(None)) = (&gathered.error, &failure) {
             let failed = StepFailed {
                 error: error.clone(),
                 retry_in: None,
@@ -63,8 +65,8 @@ impl Driver {
         }
         let cost = self.cost(gathered.usage.as_ref());
         let usage = gathered.usage.unwrap_or_default();
-        let items = match &gathered.error {
-            Some(_) => Err("the conversation is too long even for a summary".to_owned()),
+        let items = match failure.flatten() {
+            Some(reason) => Err(reason),
             None if by_provider => provider_item(gathered.items),
             None => summary(&gathered),
         };
@@ -78,6 +80,40 @@ impl Driver {
             .into(),
         };
         self.record(vec![body])
+    }
+}
+
+/// What users are told of a request for a compaction that is sent again.
+fn retried(error: &ModelError, wait: Duration) -> Warning {
+    Warning {
+        code: "compaction_retry".into(),
+        message: format!(
+            "shortening the conversation failed and is tried again in {} ms: {error}",
+            milliseconds(wait)
+        ),
+    }
+}
+
+/// Why there is no compaction, where another way to one is left. None when the model can't be
+/// reached: that is no reason to throw old outputs away.
+fn failure(error: &ModelError, by_provider: bool) -> Option<String> {
+    match error.kind {
+        ErrorKind::ContextLength => {
+            Some("the conversation is too long even for a summary".to_owned())
+        }
+        // Not every endpoint that claims it compacts. A summary is asked for next.
+        ErrorKind::Refused | ErrorKind::NotFound if by_provider => {
+            Some(format!("the provider refused to compact: {error}"))
+        }
+        ErrorKind::Connection
+        | ErrorKind::RateLimit
+        | ErrorKind::Server
+        | ErrorKind::Stream
+        | ErrorKind::Auth
+        | ErrorKind::NotFound
+        | ErrorKind::Refused
+        | ErrorKind::TooLarge
+        | ErrorKind::Script => None,
     }
 }
 

@@ -21,12 +21,12 @@ use recto_protocol::record::{
 };
 use recto_protocol::tool::{Effect, ToolCall, ToolStatus};
 use recto_protocol::{Item, Record};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::live::{Live, LiveEvent, Sink};
 use crate::schema::Schema;
-use crate::tools::{Limits, SharedLog, ToolResult, Tools, lock};
+use crate::tools::{DECODERS, Limits, Processes, SharedLog, ToolResult, Tools, lock};
 use control::{Control, Handle};
 use instructions::Instructions;
 use stream::Stream;
@@ -110,10 +110,11 @@ impl Driver {
             files: Arc::clone(&parts.files),
             log: Arc::clone(&log),
             live: live.clone(),
-            processes: Default::default(),
+            processes: Processes::after(records),
             limits: parts.limits,
             cwd: settings.cwd.clone(),
-            writable: settings.policy.access != recto_protocol::policy::Access::ReadOnly,
+            decoders: Arc::new(Semaphore::new(DECODERS)),
+            work_tree: Default::default(),
         };
         let instructions =
             Instructions::new(parts.files, parts.instruction_names, settings, records);
@@ -175,7 +176,8 @@ impl Driver {
             output_schema: input.schema.as_ref().map(|schema| schema.text().to_owned()),
         };
         self.schema = input.schema;
-        self.begin_clock();
+        let seconds = self.session.settings().budget.seconds;
+        self.begin_clock(seconds.map(Duration::from_secs));
         // Durable with the first request's record, before anything comes of it.
         self.record(vec![started.into()])?;
         self.drive().await
@@ -194,19 +196,23 @@ impl Driver {
             .session
             .output_schema()
             .and_then(|text| Schema::parse(text).ok());
-        self.begin_clock();
+        // What earlier drivers spent on the turn is spent.
+        self.begin_clock(self.session.time_left());
         self.drive().await.map(Some)
     }
 
-    fn begin_clock(&mut self) {
-        let seconds = self.session.settings().budget.seconds;
-        self.deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    fn begin_clock(&mut self, left: Option<Duration>) {
+        // A time beyond what the clock can tell is no limit.
+        self.deadline = left.and_then(|left| Instant::now().checked_add(left));
         self.pause = None;
     }
 
     /// Writes records that need not survive the machine at once: the next durable ones take them
     /// along.
     pub fn record(&mut self, bodies: Vec<Body>) -> Result<(), DriverError> {
+        if bodies.is_empty() {
+            return Ok(());
+        }
         let records = lock(&self.log).append_relaxed(bodies)?;
         self.take_in(&records);
         Ok(())
@@ -235,6 +241,10 @@ impl Driver {
                     }));
                 }
                 Next::EndTurn(outcome) => self.end_turn(outcome).await?,
+                Next::CallModel(_) if self.tools.processes.lost_cell() => {
+                    // Nobody was told: it took a command in the background with it.
+                    return Err(CellError::Gone.into());
+                }
                 Next::CallModel(request) => {
                     if self.stream.is_none() && self.pause.is_none() {
                         self.call_model(request)?;
@@ -258,7 +268,7 @@ impl Driver {
             biased;
             Some(control) = self.controls.recv() => self.control(control),
             event = Stream::next(&mut self.stream) => self.model_event(event),
-            Some(done) = self.running.join_next_with_id() => self.tool_done(done),
+            Some(done) = self.running.join_next_with_id() => self.tool_done(done).await,
             () = sleep_until(self.pause) => {
                 self.pause = None;
                 Ok(())
@@ -306,22 +316,32 @@ impl Driver {
             self.live.emit(LiveEvent::ToolStarted(&call));
             let tools = Arc::clone(&self.tools);
             let known = call.clone();
+            let access = self.session.settings().policy.access;
             let task = self.running.spawn(async move {
                 let began = Instant::now();
-                (tools.run(call).await, began.elapsed())
+                (tools.run(call, access).await, began.elapsed())
             });
             self.started.insert(task.id(), known);
         }
     }
 
-    fn tool_done(&mut self, done: Joined) -> Result<(), DriverError> {
+    async fn tool_done(&mut self, done: Joined) -> Result<(), DriverError> {
         let Some((call, result, took)) = self.ended_call(done) else {
             return Ok(());
         };
+        let gone = result.cell_gone;
         let touched = self.instructions.touched(&call, &result.effect);
         let mut bodies = vec![finished(&call, result, took)];
-        bodies.extend(touched.map(Body::from));
-        self.record(bodies)
+        bodies.extend(touched);
+        self.record(bodies)?;
+        if gone {
+            // Nothing more can be run. The turn stays open, for a driver with a new cell; what runs
+            // beside ends by itself now and tells what it said.
+            let others = self.drain(None).await;
+            self.record(others)?;
+            return Err(CellError::Gone.into());
+        }
+        Ok(())
     }
 
     /// Which call a finished task was, and what came of it. A panic in a tool is a failed call.
@@ -330,11 +350,10 @@ impl Driver {
             Ok((id, (result, took))) => Some((self.started.remove(&id)?, result, took)),
             Err(error) => {
                 let call = self.started.remove(&error.id())?;
-                let result = ToolResult {
-                    status: ToolStatus::Failed,
-                    output: "the tool stopped unexpectedly; this is a defect of the harness".into(),
-                    effect: Effect::None,
-                };
+                let result = ToolResult::failed(
+                    "the tool stopped unexpectedly; this is a defect of the harness",
+                    Effect::None,
+                );
                 Some((call, result, Duration::ZERO))
             }
         }
@@ -347,7 +366,7 @@ impl Driver {
             return self.record(vec![rejected.into()]);
         }
         self.stream = None;
-        self.stop_tools().await?;
+        self.stop_tools(&outcome).await?;
         let turn = self.session.turn_totals();
         let ended = TurnEnded {
             turn: self.session.turns(),
@@ -385,14 +404,26 @@ impl Driver {
         })
     }
 
-    /// Kills what runs and records each call that was cut off.
-    async fn stop_tools(&mut self) -> Result<(), DriverError> {
-        if self.running.is_empty() {
+    /// Kills what runs and records each call that was cut off. Who stops a turn wants its commands
+    /// in the background stopped too; they outlive the end of any other.
+    async fn stop_tools(&mut self, outcome: &Outcome) -> Result<(), DriverError> {
+        let stopped = match outcome {
+            Outcome::Interrupted { .. } | Outcome::BudgetReached { .. } => true,
+            Outcome::Completed { .. } | Outcome::Failed { .. } => false,
+        };
+        if self.running.is_empty() && !stopped {
             return Ok(());
         }
         self.tools.stop_all().await;
-        let mut bodies = Vec::new();
         // With their commands dead, the calls end by themselves and still tell what was said.
+        let bodies = self.drain(Some(ToolStatus::Interrupted)).await;
+        self.record(bodies)
+    }
+
+    /// What the running calls have to tell when their commands are dead, with this status if there
+    /// is one. Those that do not end soon are given up.
+    async fn drain(&mut self, status: Option<ToolStatus>) -> Vec<Body> {
+        let mut bodies = Vec::new();
         let grace = tokio::time::sleep(Duration::from_secs(2));
         tokio::pin!(grace);
         loop {
@@ -401,7 +432,7 @@ impl Driver {
                 done = self.running.join_next_with_id() => {
                     let Some(done) = done else { break };
                     if let Some((call, mut result, took)) = self.ended_call(done) {
-                        result.status = ToolStatus::Interrupted;
+                        result.status = status.unwrap_or(result.status);
                         bodies.push(finished(&call, result, took));
                     }
                 }
@@ -412,7 +443,7 @@ impl Driver {
             }
         }
         self.started.clear();
-        self.record(bodies)
+        bodies
     }
 }
 

@@ -1,13 +1,15 @@
 //! `exec_command`: runs a shell command in the cell.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use recto_protocol::ports::cell::{CellError, Command, ExitStatus, TtySize};
+use recto_protocol::policy::Access;
+use recto_protocol::ports::cell::{CellError, Command, ExitStatus, Process, TtySize};
 use recto_protocol::tool::{Effect, ToolCall, ToolStatus};
 use serde::Deserialize;
 
-use super::process::Running;
-use super::{ToolResult, Tools, patch, wall_time};
+use super::process::{Running, StartError, Started};
+use super::{ToolResult, Tools, bounded, lock, patch, wall_time};
 
 /// Milliseconds to wait for a command before it goes on in the background.
 const DEFAULT_YIELD: f64 = 10_000.0;
@@ -33,9 +35,19 @@ pub(super) struct Args {
     max_output_tokens: Option<f64>,
 }
 
-pub(super) async fn run(tools: &Tools, call: &ToolCall, args: Args) -> ToolResult {
+/// Whether the command is nothing but a patch in a heredoc.
+pub(super) fn is_patch(call: &ToolCall) -> bool {
+    serde_json::from_str::<Args>(call.input.text())
+        .is_ok_and(|args| recto_patch::shell_patch(&args.cmd).is_some())
+}
+
+pub(super) async fn run(tools: &Tools, call: &ToolCall, args: Args, access: Access) -> ToolResult {
+    let shell = bounded("shell", args.shell.as_deref());
+    if let Err(rejected) = shell.and(bounded("workdir", args.workdir.as_deref())) {
+        return rejected;
+    }
     if let Some(found) = recto_patch::shell_patch(&args.cmd) {
-        return heredoc(tools, &args, found).await;
+        return heredoc(tools, &args, found, access).await;
     }
     if args.cmd.contains('\0') {
         return ToolResult::rejected("the command holds a NUL character");
@@ -46,7 +58,7 @@ pub(super) async fn run(tools: &Tools, call: &ToolCall, args: Args) -> ToolResul
             args.cmd.len()
         ));
     }
-    if tools.processes.len() >= tools.limits.running_commands {
+    if tools.processes.running() >= tools.limits.running_commands {
         return ToolResult::rejected(format!(
             "{} commands are running already: end some with write_stdin first",
             tools.limits.running_commands
@@ -66,15 +78,28 @@ pub(super) async fn run(tools: &Tools, call: &ToolCall, args: Args) -> ToolResul
             )
             .await
         }
-        Err(error) => ToolResult::failed(format!("exec_command failed: {error}"), Effect::None),
+        Err(error) => {
+            let text = format!("exec_command failed: {error}");
+            ToolResult::failed(text, Effect::None).with_cell_gone(error.is_cell_gone())
+        }
     }
 }
 
-async fn start(
-    tools: &Tools,
-    call: &ToolCall,
-    args: &Args,
-) -> Result<std::sync::Arc<Running>, CellError> {
+async fn start(tools: &Tools, call: &ToolCall, args: &Args) -> Result<Arc<Running>, StartError> {
+    let chunk = lock(&tools.log).create_chunk()?;
+    let started = Started {
+        process: spawn(tools, args).await?,
+        chunk,
+        shown_as: args.cmd.clone(),
+        tty: args.tty,
+        call: Some(call.call_id.clone()),
+    };
+    let timeout = tools.limits.command_timeout;
+    Ok(Running::watch(started, &tools.live, timeout))
+}
+
+/// Starts the command in the shell it names, else in the first that the cell has.
+async fn spawn(tools: &Tools, args: &Args) -> Result<Process, CellError> {
     let shells = match &args.shell {
         Some(shell) => vec![shell.as_str()],
         None => vec!["bash", "sh"],
@@ -92,16 +117,7 @@ async fn start(
             stdin: args.tty,
             ..Command::default()
         };
-        let started = Running::start(
-            tools.cell.as_ref(),
-            &tools.log,
-            &tools.live,
-            spec,
-            args.cmd.clone(),
-            Some(call.call_id.clone()),
-            tools.limits.command_timeout,
-        );
-        match started.await {
+        match tools.cell.spawn(spec).await {
             Err(error @ CellError::Spawn { .. }) => refused = refused.or(Some(error)),
             other => return other,
         }
@@ -110,20 +126,25 @@ async fn start(
 }
 
 /// A patch written as a shell heredoc is applied as a patch: the program need not exist inside.
-async fn heredoc(tools: &Tools, args: &Args, found: recto_patch::ShellPatch<'_>) -> ToolResult {
+async fn heredoc(
+    tools: &Tools,
+    args: &Args,
+    found: recto_patch::ShellPatch<'_>,
+    access: Access,
+) -> ToolResult {
     let outer = tools.directory(args.workdir.as_deref());
     let directory = match found.workdir {
         None => outer,
         Some(inner) if inner.starts_with('/') => inner.to_owned(),
         Some(inner) => format!("{}/{inner}", outer.trim_end_matches('/')),
     };
-    patch::apply(tools, found.patch.to_owned(), directory).await
+    patch::apply(tools, found.patch.to_owned(), directory, access).await
 }
 
 /// Waits for a command and says what it said.
 pub(super) async fn report(
     tools: &Tools,
-    running: &std::sync::Arc<Running>,
+    running: &Arc<Running>,
     number: Option<u32>,
     started: Instant,
     patience: Duration,
@@ -137,8 +158,7 @@ pub(super) async fn report(
         Some(ExitStatus::Signal(signal)) => format!("Process ended by signal {signal}"),
         Some(ExitStatus::CellGone) => "Process ended with its cell".to_owned(),
         None => {
-            let number =
-                number.unwrap_or_else(|| tools.processes.add(std::sync::Arc::clone(running)));
+            let number = number.unwrap_or_else(|| tools.processes.add(Arc::clone(running)));
             session = Some(number);
             format!("Process running with session ID {number}")
         }
@@ -173,6 +193,7 @@ pub(super) async fn report(
         },
         output: output.into(),
         effect,
+        cell_gone: status == Some(ExitStatus::CellGone),
     }
 }
 

@@ -15,18 +15,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use recto_agent::tools as names;
+use recto_protocol::policy::Access;
 use recto_protocol::ports::cell::Cell;
 use recto_protocol::ports::files::Files;
 use recto_protocol::ports::log::Log;
 use recto_protocol::tool::{Effect, ToolCall, ToolInput, ToolStatus};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore};
 
 use crate::live::Live;
-use process::Processes;
+use crate::output;
 
 pub use image::prepare as image_url;
-pub(crate) use process::run_to_end;
+pub(crate) use process::{Processes, StartError, run_to_end};
+
+/// How long the cell may take to kill what runs in it.
+pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(2);
+/// Images that are decoded at once.
+pub(crate) const DECODERS: usize = 2;
+/// The kernel takes no longer path (`PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
 
 /// The log, shared between the driver and the tools that store output in it.
 pub(crate) type SharedLog = Arc<Mutex<Box<dyn Log>>>;
@@ -64,30 +73,33 @@ pub(crate) struct ToolResult {
     /// Text, or a list of content parts.
     pub(crate) output: Value,
     pub(crate) effect: Effect,
+    /// Whether the call found that there is no cell any more.
+    pub(crate) cell_gone: bool,
 }
 
 impl ToolResult {
-    fn ok(output: impl Into<Value>, effect: Effect) -> Self {
-        Self {
-            status: ToolStatus::Ok,
-            output: output.into(),
-            effect,
-        }
+    fn with_cell_gone(self, cell_gone: bool) -> Self {
+        Self { cell_gone, ..self }
     }
 
-    fn failed(output: impl Into<Value>, effect: Effect) -> Self {
-        Self {
-            status: ToolStatus::Failed,
-            output: output.into(),
-            effect,
-        }
+    fn ok(output: impl Into<Value>, effect: Effect) -> Self {
+        Self::new(ToolStatus::Ok, output.into(), effect)
+    }
+
+    pub(crate) fn failed(output: impl Into<Value>, effect: Effect) -> Self {
+        Self::new(ToolStatus::Failed, output.into(), effect)
     }
 
     fn rejected(reason: impl Into<Value>) -> Self {
+        Self::new(ToolStatus::Rejected, reason.into(), Effect::None)
+    }
+
+    fn new(status: ToolStatus, output: Value, effect: Effect) -> Self {
         Self {
-            status: ToolStatus::Rejected,
-            output: reason.into(),
-            effect: Effect::None,
+            status,
+            output,
+            effect,
+            cell_gone: false,
         }
     }
 }
@@ -102,16 +114,28 @@ pub(crate) struct Tools {
     pub(crate) limits: Limits,
     /// The working directory as seen inside the cell.
     pub(crate) cwd: String,
-    /// Whether files may be changed.
-    pub(crate) writable: bool,
+    /// Lets few images be decoded at once, since each may take much memory.
+    pub(crate) decoders: Arc<Semaphore>,
+    /// Commands share it, a patch has it alone: calls run side by side, and a command must not see
+    /// half a patch, nor commit the files it is staged in.
+    pub(crate) work_tree: RwLock<()>,
+}
+
+/// A call's share in the work tree.
+enum Share<'a> {
+    Whole(#[allow(dead_code, reason = "held")] RwLockWriteGuard<'a, ()>),
+    Part(#[allow(dead_code, reason = "held")] RwLockReadGuard<'a, ()>),
+    None,
 }
 
 impl Tools {
-    /// Runs one call to its end, or to the point where it goes on in the background.
-    pub(crate) async fn run(self: Arc<Self>, call: ToolCall) -> ToolResult {
+    /// Runs one call to its end, or to the point where it goes on in the background. `access` is
+    /// what the session allows when the call starts.
+    pub(crate) async fn run(self: Arc<Self>, call: ToolCall, access: Access) -> ToolResult {
+        let _share = self.share(&call).await;
         let result = match call.name.as_str() {
             names::EXEC_COMMAND => match arguments(&call) {
-                Ok(args) => exec::run(&self, &call, args).await,
+                Ok(args) => exec::run(&self, &call, args, access).await,
                 Err(rejected) => rejected,
             },
             names::WRITE_STDIN => match arguments(&call) {
@@ -122,7 +146,7 @@ impl Tools {
                 Ok(args) => chunk::run(&self, &args),
                 Err(rejected) => rejected,
             },
-            names::APPLY_PATCH => patch::run(&self, &call).await,
+            names::APPLY_PATCH => patch::run(&self, &call, access).await,
             names::UPDATE_PLAN => match arguments(&call) {
                 Ok(plan) => plan::run(plan),
                 Err(rejected) => rejected,
@@ -136,10 +160,22 @@ impl Tools {
         without_nul(result)
     }
 
-    /// Kills everything that runs in the cell.
+    /// Waits for the call's share in the work tree; those who wait are served in turn.
+    async fn share(&self, call: &ToolCall) -> Share<'_> {
+        match call.name.as_str() {
+            names::APPLY_PATCH => Share::Whole(self.work_tree.write().await),
+            names::EXEC_COMMAND if exec::is_patch(call) => {
+                Share::Whole(self.work_tree.write().await)
+            }
+            names::EXEC_COMMAND => Share::Part(self.work_tree.read().await),
+            _ => Share::None,
+        }
+    }
+
+    /// Kills everything that runs in the cell. A process that can't die holds nobody up.
     pub(crate) async fn stop_all(&self) {
         // A cell that has ended has nothing left to kill.
-        let _ = self.cell.kill_all().await;
+        let _ = tokio::time::timeout(KILL_PATIENCE, self.cell.kill_all()).await;
         self.processes.clear();
     }
 
@@ -185,12 +221,27 @@ fn arguments<T: DeserializeOwned>(call: &ToolCall) -> Result<T, ToolResult> {
     })
 }
 
-/// Some providers refuse requests with NUL characters, which binary output is full of.
+/// Refuses a text that the cell could not take: one that is too long, or holds a NUL character.
+fn bounded(name: &str, text: Option<&str>) -> Result<(), ToolResult> {
+    let text = text.unwrap_or_default();
+    if text.contains('\0') {
+        return Err(ToolResult::rejected(format!(
+            "{name} holds a NUL character"
+        )));
+    }
+    if text.len() > LONGEST_PATH {
+        return Err(ToolResult::rejected(format!(
+            "{name} has {} bytes and the limit is {LONGEST_PATH}",
+            text.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Cleans what is no command's output, which is clean already: refusals quote the model's words.
 fn without_nul(mut result: ToolResult) -> ToolResult {
-    if let Value::String(text) = &mut result.output
-        && text.contains('\0')
-    {
-        *text = text.replace('\0', "\u{2400}");
+    if let Value::String(text) = &mut result.output {
+        *text = output::without_nul(std::mem::take(text));
     }
     result
 }

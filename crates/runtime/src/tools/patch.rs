@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use recto_protocol::policy::Access;
 use recto_protocol::ports::files::PatchRefused;
 use recto_protocol::tool::{Effect, ToolCall, ToolInput};
 use serde::Deserialize;
@@ -15,7 +16,7 @@ struct Args {
     input: String,
 }
 
-pub(super) async fn run(tools: &Tools, call: &ToolCall) -> ToolResult {
+pub(super) async fn run(tools: &Tools, call: &ToolCall, access: Access) -> ToolResult {
     let patch = match &call.input {
         ToolInput::Custom(text) => text.clone(),
         // Models trained on the free form sometimes send it where JSON was asked for.
@@ -27,13 +28,18 @@ pub(super) async fn run(tools: &Tools, call: &ToolCall) -> ToolResult {
             Err(rejected) => return rejected,
         },
     };
-    apply(tools, patch, tools.cwd.clone()).await
+    apply(tools, patch, tools.cwd.clone(), access).await
 }
 
 /// Applies a patch whose paths start from `directory`, and says what came of it in the words that
 /// models know.
-pub(super) async fn apply(tools: &Tools, patch: String, directory: String) -> ToolResult {
-    if !tools.writable {
+pub(super) async fn apply(
+    tools: &Tools,
+    patch: String,
+    directory: String,
+    access: Access,
+) -> ToolResult {
+    if access == Access::ReadOnly {
         return ToolResult::rejected("patch rejected: files are read-only in this session");
     }
     let started = Instant::now();

@@ -9,31 +9,62 @@ use futures_util::StreamExt as _;
 use recto_protocol::ports::cell::{
     Cell, CellError, Command, ExitStatus, Process, ProcessControl, ProcessEvent,
 };
-use recto_protocol::ports::log::ChunkWriter;
-use recto_protocol::{CallId, ChunkId};
+use recto_protocol::ports::log::{ChunkWriter, LogError};
+use recto_protocol::record::Body;
+use recto_protocol::tool::Effect;
+use recto_protocol::{CallId, ChunkId, Record};
 use tokio::sync::watch;
 
-use super::{SharedLog, lock};
+use super::{KILL_PATIENCE, SharedLog, lock};
 use crate::live::{Live, LiveEvent};
 use crate::output::{Capture, Shown};
 
 const SIGKILL: i32 = 9;
+/// Commands that ended in the background and whose last output is kept for `write_stdin`.
+const MOST_ENDED: usize = 64;
 
-/// The commands that are still running, by the number that `write_stdin` uses.
-#[derive(Default)]
+/// The commands that went on in the background, by the number that `write_stdin` uses.
 pub(crate) struct Processes {
-    next: AtomicU32,
-    running: Mutex<BTreeMap<u32, Arc<Running>>>,
+    /// The highest number that was given out.
+    last: AtomicU32,
+    known: Mutex<BTreeMap<u32, Arc<Running>>>,
 }
 
 impl Processes {
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
+    /// None yet. Numbers go on after the highest in the log, so that none means two commands.
+    pub(crate) fn after(records: &[Record]) -> Self {
+        let numbers = records.iter().filter_map(|record| match &record.body {
+            Body::ToolFinished(finished) => match finished.effect {
+                Effect::Command { session, .. } => session,
+                _ => None,
+            },
+            _ => None,
+        });
+        Self {
+            last: AtomicU32::new(numbers.max().unwrap_or_default()),
+            known: Mutex::default(),
+        }
+    }
+
+    /// How many run. One that has ended does not count, also when nobody has looked since.
+    pub(super) fn running(&self) -> usize {
+        let known = self.lock();
+        known.values().filter(|known| !known.has_ended()).count()
+    }
+
+    /// Whether a command ended because its cell did.
+    pub(crate) fn lost_cell(&self) -> bool {
+        let known = self.lock();
+        known
+            .values()
+            .any(|known| *known.exit.borrow() == Some(ExitStatus::CellGone))
     }
 
     pub(super) fn add(&self, running: Arc<Running>) -> u32 {
-        let number = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        self.lock().insert(number, running);
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut known = self.lock();
+        known.insert(number, running);
+        forget_oldest(&mut known);
         number
     }
 
@@ -50,11 +81,45 @@ impl Processes {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Arc<Running>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One command that was started.
+/// Keeps no more ended commands than [`MOST_ENDED`].
+fn forget_oldest(known: &mut BTreeMap<u32, Arc<Running>>) {
+    let ended = known.iter().filter(|(_, known)| known.has_ended());
+    let ended: Vec<u32> = ended.map(|(&number, _)| number).collect();
+    for number in &ended[..ended.len().saturating_sub(MOST_ENDED)] {
+        known.remove(number);
+    }
+}
+
+/// A command that was started, and where its output goes.
+pub(crate) struct Started {
+    pub(crate) process: Process,
+    pub(crate) chunk: Box<dyn ChunkWriter>,
+    pub(crate) shown_as: String,
+    pub(crate) tty: bool,
+    pub(crate) call: Option<CallId>,
+}
+
+/// Why a command could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("its output can't be stored: {0}")]
+    Store(#[from] LogError),
+    #[error(transparent)]
+    Cell(#[from] CellError),
+}
+
+impl StartError {
+    /// Whether there is no cell any more.
+    pub(crate) fn is_cell_gone(&self) -> bool {
+        matches!(self, Self::Cell(CellError::Gone))
+    }
+}
+
+/// One command that runs or has run.
 pub(crate) struct Running {
     pub(super) command: String,
     pub(super) chunk: ChunkId,
@@ -66,26 +131,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a command; its output flows into a chunk from here on, watched or not.
-    pub(crate) async fn start(
-        cell: &dyn Cell,
-        log: &SharedLog,
-        live: &Live,
-        spec: Command,
-        shown_as: String,
-        call: Option<CallId>,
-        timeout: Duration,
-    ) -> Result<Arc<Self>, CellError> {
-        let tty = spec.tty.is_some();
-        let Process { events, control } = cell.spawn(spec).await?;
-        let chunk = lock(log)
-            .create_chunk()
-            .map_err(|error| CellError::Protocol(format!("its output can't be stored: {error}")))?;
+    /// Takes over a command that was just started; its output flows into `chunk` from here on,
+    /// watched or not. The chunk is made before the command, so that no command runs unheard.
+    pub(crate) fn watch(started: Started, live: &Live, timeout: Duration) -> Arc<Self> {
+        let Process { events, control } = started.process;
         let (send, exit) = watch::channel(None);
         let running = Arc::new(Self {
-            command: shown_as,
-            chunk: chunk.id(),
-            tty,
+            command: started.shown_as,
+            chunk: started.chunk.id(),
+            tty: started.tty,
             control,
             capture: Mutex::default(),
             bytes: AtomicU64::new(0),
@@ -93,12 +147,16 @@ impl Running {
         });
         let carrier = Carrier {
             running: Arc::clone(&running),
-            chunk: Some(chunk),
+            chunk: Some(started.chunk),
             live: live.clone(),
-            call,
+            call: started.call,
         };
         tokio::spawn(pump(events, carrier, timeout, send));
-        Ok(running)
+        running
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.exit.borrow().is_some()
     }
 
     /// Waits until it ends, but no longer than `patience`.
@@ -150,7 +208,8 @@ async fn pump(
                 killed = true;
                 carrier.say(&format!("\n[killed after {} seconds]\n", timeout.as_secs()));
                 // It may have ended in this very moment.
-                let _ = carrier.running.control.signal(SIGKILL).await;
+                let kill = carrier.running.control.signal(SIGKILL);
+                let _ = tokio::time::timeout(KILL_PATIENCE, kill).await;
                 continue;
             }
         };
@@ -209,10 +268,19 @@ impl Carrier {
 
 /// A command's whole life in one call, for checks.
 pub(crate) struct Ended {
-    pub(crate) exit_code: Option<i32>,
+    pub(crate) status: Option<ExitStatus>,
     pub(crate) chunk: ChunkId,
     pub(crate) output: String,
     pub(crate) duration: Duration,
+}
+
+impl Ended {
+    pub(crate) fn exit_code(&self) -> Option<i32> {
+        match self.status {
+            Some(ExitStatus::Code(code)) => Some(code),
+            Some(ExitStatus::Signal(_) | ExitStatus::CellGone) | None => None,
+        }
+    }
 }
 
 /// Runs a command to its end or to the time limit, whichever comes first.
@@ -223,18 +291,23 @@ pub(crate) async fn run_to_end(
     spec: Command,
     shown_as: &str,
     timeout: Duration,
-) -> Result<Ended, CellError> {
-    let started = Instant::now();
-    let running = Running::start(cell, log, live, spec, shown_as.to_owned(), None, timeout).await?;
+) -> Result<Ended, StartError> {
+    let began = Instant::now();
+    let chunk = lock(log).create_chunk()?;
+    let started = Started {
+        process: cell.spawn(spec).await?,
+        chunk,
+        shown_as: shown_as.to_owned(),
+        tty: false,
+        call: None,
+    };
+    let running = Running::watch(started, live, timeout);
     // The pump ends it at the limit; the grace is for its last output.
     let status = running.wait(timeout + Duration::from_secs(10)).await;
     Ok(Ended {
-        exit_code: match status {
-            Some(ExitStatus::Code(code)) => Some(code),
-            Some(ExitStatus::Signal(_) | ExitStatus::CellGone) | None => None,
-        },
+        status,
         chunk: running.chunk.clone(),
         output: running.show(None).text,
-        duration: started.elapsed(),
+        duration: began.elapsed(),
     })
 }

@@ -90,23 +90,36 @@ pub(super) fn finish(
 /// Performs every action and makes the result last.
 pub(super) fn roll_forward(tree: &WorkTree, journal: &Journal) -> Result<(), Stuck> {
     for (done, action) in journal.actions.iter().enumerate() {
-        perform(tree, action).map_err(|source| Stuck {
+        let performed = perform(tree, action).and_then(|now| {
+            if now || is_in_effect(tree, action) {
+                Ok(())
+            } else {
+                Err(io::Error::new(
+                    io::ErrorKind::NotFound,
+                    "its new text was removed by somebody else",
+                ))
+            }
+        });
+        performed.map_err(|source| Stuck {
             // Actions are idempotent, so what an earlier run did counts as done here too.
             done: done + later_done(tree, &journal.actions[done..]),
             path: action.target().to_owned(),
             source,
         })?;
     }
-    let directories: BTreeSet<_> = journal
-        .actions
-        .iter()
-        .map(|action| split(action.target()).0)
-        .collect();
+    sync_directories(tree, journal);
+    Ok(())
+}
+
+/// Makes renames, removals and new directories outlive a power failure.
+pub(super) fn sync_directories(tree: &WorkTree, journal: &Journal) {
+    let targets = journal.actions.iter().map(Action::target);
+    let made = journal.directories.iter().map(String::as_str);
+    let directories: BTreeSet<_> = targets.chain(made).map(|path| split(path).0).collect();
     for directory in directories {
         // The files are in place; a directory that cannot be synced is no reason to stop.
         let _ = sync_directory(tree, directory);
     }
-    Ok(())
 }
 
 /// Performs one action, and says whether there was anything left to do.
@@ -126,6 +139,18 @@ pub(super) fn perform(tree: &WorkTree, action: &Action) -> io::Result<bool> {
     }
 }
 
+/// Whether an action with nothing left to do was done before, and not made impossible: a staged
+/// file that is gone has either become the target or been removed, by `git clean` for example.
+fn is_in_effect(tree: &WorkTree, action: &Action) -> bool {
+    match action {
+        Action::Remove { .. } => true,
+        Action::Replace { target, file, .. } => file.is_none_or(|file| {
+            tree.stat(target)
+                .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == file)
+        }),
+    }
+}
+
 fn later_done(tree: &WorkTree, actions: &[Action]) -> usize {
     let gone = |path: &str| {
         tree.stat(path)
@@ -134,7 +159,7 @@ fn later_done(tree: &WorkTree, actions: &[Action]) -> usize {
     actions
         .iter()
         .filter(|action| match action {
-            Action::Replace { staged, .. } => gone(staged),
+            Action::Replace { staged, .. } => gone(staged) && is_in_effect(tree, action),
             Action::Remove { target } => gone(target),
         })
         .count()

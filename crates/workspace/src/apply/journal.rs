@@ -48,7 +48,13 @@ pub(super) enum State {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Action {
     /// Renames a staged file to its target in the same directory.
-    Replace { staged: String, target: String },
+    Replace {
+        staged: String,
+        target: String,
+        /// The staged file's device and inode, which tell whether the target is it already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<(u64, u64)>,
+    },
     /// Removes a file.
     Remove { target: String },
 }
@@ -68,7 +74,7 @@ impl Action {
         };
         match self {
             Action::Remove { target } => plain(target),
-            Action::Replace { staged, target } => {
+            Action::Replace { staged, target, .. } => {
                 let (staged_in, name) = split(staged);
                 plain(target)
                     && plain(staged)
@@ -210,6 +216,7 @@ mod tests {
         journal.actions.push(Action::Replace {
             staged: "d/.recto-patch-1-0".into(),
             target: "d/f".into(),
+            file: None,
         });
         journal.actions.push(Action::Remove { target: "g".into() });
         let json = r#"{"version":1,"root":"/t","identity":[1,2],"state":"staging","directories":["d"],"actions":[{"replace":{"staged":"d/.recto-patch-1-0","target":"d/f"}},{"remove":{"target":"g"}}]}"#;
@@ -225,6 +232,7 @@ mod tests {
         let replace = |staged: &str, target: &str| Action::Replace {
             staged: staged.into(),
             target: target.into(),
+            file: None,
         };
         assert!(remove("a/b").is_sound());
         assert!(replace("a/.recto-patch-1-0", "a/b").is_sound());

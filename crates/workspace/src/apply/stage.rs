@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use recto_patch::{Change, ChangeKind, Plan};
 use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, Stat, StatxAttributes, StatxFlags, Uid};
 
-use super::commit::{Committer, finish, perform};
+use super::commit::{Committer, finish, perform, sync_directories};
 use super::error::ApplyIoError;
 use super::journal::{self, Action, Journal, Lock, STAGED_PREFIX, State, split};
 use super::recover::{recover_locked, undo};
@@ -49,7 +49,7 @@ impl WorkTree {
         journal
             .write(&path)
             .map_err(|source| no_journal(&path, source))?;
-        if let Err(error) = stage(self, &journal, &texts) {
+        if let Err(error) = stage(self, &mut journal, &texts) {
             undo(self, &journal, &path);
             return Err(error);
         }
@@ -69,6 +69,7 @@ impl WorkTree {
                     source,
                 });
             }
+            sync_directories(self, &journal);
             // If it stays, it only asks to remove a staged file that is gone.
             let _ = journal::remove(&path);
             return Ok(applied);
@@ -121,7 +122,11 @@ fn prepare<'p>(tree: &WorkTree, plan: &'p Plan) -> Result<(Journal, Vec<Text<'p>
             directory => format!("{directory}/{name}"),
         };
         texts.push(Text { bytes, like });
-        journal.actions.push(Action::Replace { staged, target });
+        journal.actions.push(Action::Replace {
+            staged,
+            target,
+            file: None,
+        });
     }
     // New names first: a moved file is never nowhere.
     journal.actions.extend(removals);
@@ -213,7 +218,8 @@ fn check_removable(tree: &WorkTree, target: &str) -> io::Result<()> {
     )?)
 }
 
-fn stage(tree: &WorkTree, journal: &Journal, texts: &[Text<'_>]) -> Result<(), ApplyIoError> {
+/// Makes directories and writes the texts, and notes which files they became.
+fn stage(tree: &WorkTree, journal: &mut Journal, texts: &[Text<'_>]) -> Result<(), ApplyIoError> {
     let failed = |path: &str| {
         let path = path.to_owned();
         move |source| ApplyIoError::Change { path, source }
@@ -221,12 +227,19 @@ fn stage(tree: &WorkTree, journal: &Journal, texts: &[Text<'_>]) -> Result<(), A
     for path in &journal.directories {
         make_directory(tree, path).map_err(failed(path))?;
     }
-    let replacements = journal.actions.iter().filter_map(|action| match action {
-        Action::Replace { staged, target } => Some((staged, target)),
-        Action::Remove { .. } => None,
-    });
-    for ((staged, target), text) in replacements.zip(texts) {
-        stage_one(tree, staged, text).map_err(failed(target))?;
+    let replacements = journal
+        .actions
+        .iter_mut()
+        .filter_map(|action| match action {
+            Action::Replace {
+                staged,
+                target,
+                file,
+            } => Some((staged, target, file)),
+            Action::Remove { .. } => None,
+        });
+    for ((staged, target, file), text) in replacements.zip(texts) {
+        *file = Some(stage_one(tree, staged, text).map_err(failed(target))?);
     }
     Ok(())
 }
@@ -241,7 +254,7 @@ fn make_directory(tree: &WorkTree, path: &str) -> io::Result<()> {
     )?)
 }
 
-fn stage_one(tree: &WorkTree, staged: &str, text: &Text<'_>) -> io::Result<()> {
+fn stage_one(tree: &WorkTree, staged: &str, text: &Text<'_>) -> io::Result<(u64, u64)> {
     let (directory, name) = split(staged);
     let directory = tree.directory(directory)?;
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -251,7 +264,9 @@ fn stage_one(tree: &WorkTree, staged: &str, text: &Text<'_>) -> io::Result<()> {
     if let Some(like) = &text.like {
         take_over(&file, like)?;
     }
-    file.sync_all()
+    file.sync_all()?;
+    let stat = rustix::fs::fstat(&file)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// Gives a staged file the owner and the mode of the file it replaces.

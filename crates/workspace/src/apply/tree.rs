@@ -23,6 +23,7 @@ pub struct WorkTree {
     root: OwnedFd,
     given: PathBuf,
     real: PathBuf,
+    hidden: Vec<PathBuf>,
 }
 
 impl WorkTree {
@@ -39,12 +40,25 @@ impl WorkTree {
                 root: fd,
                 given: root.to_owned(),
                 real,
+                hidden: Vec::new(),
             }),
             Err(source) => Err(ApplyIoError::Open {
                 root: root.to_owned(),
                 source,
             }),
         }
+    }
+
+    /// Keeps files and directories out of reach, those that exist and those that may come to. One
+    /// that holds the whole tree hides nothing.
+    #[must_use]
+    pub fn hiding(mut self, hidden: &[PathBuf]) -> Self {
+        let reals = hidden
+            .iter()
+            .flat_map(|path| [real_place(path), path.clone()])
+            .filter(|path| path.is_absolute() && !self.real.starts_with(path));
+        self.hidden = reals.collect();
+        self
     }
 
     /// Returns the root as it was given.
@@ -112,6 +126,15 @@ impl WorkTree {
     }
 
     fn find(&self, path: &str, meaning: Meaning) -> Result<String, ReadFailure> {
+        let plain = self.follow(path, meaning)?;
+        let real = self.real.join(&plain);
+        if self.hidden.iter().any(|hidden| real.starts_with(hidden)) {
+            return Err(refused("it is hidden from the model"));
+        }
+        Ok(plain)
+    }
+
+    fn follow(&self, path: &str, meaning: Meaning) -> Result<String, ReadFailure> {
         let path = rules::relative(path, &[&self.given, &self.real])?;
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let (directory, real, missing) = self.deepest(parent)?;
@@ -225,6 +248,20 @@ fn join(directory: &str, name: &str) -> String {
         (directory, "") => directory.to_owned(),
         (directory, name) => format!("{directory}/{name}"),
     }
+}
+
+/// Where a path leads, as far as it exists, and its missing rest.
+fn real_place(path: &Path) -> PathBuf {
+    for above in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (above.canonicalize(), path.strip_prefix(above)) {
+            return if rest.as_os_str().is_empty() {
+                real
+            } else {
+                real.join(rest)
+            };
+        }
+    }
+    path.to_owned()
 }
 
 fn real_path(file: impl AsFd) -> io::Result<PathBuf> {

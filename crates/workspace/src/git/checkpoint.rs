@@ -95,6 +95,29 @@ impl Trusted {
         Ok(tree == checkpoint.tree)
     }
 
+    /// Whether the work tree differs from the index, by changed, removed or further files that are
+    /// not ignored. Opened with [`Seed::Head`](super::Seed::Head), that is whether something is not
+    /// committed. Writes no object and ends with the first difference.
+    ///
+    /// # Errors
+    /// For a bare repository, or git's reason.
+    pub async fn has_changes(&mut self) -> Result<bool, CheckpointError> {
+        self.read_head().await?;
+        let listed = self
+            .on_tree("ls-files")?
+            .args([
+                "-z",
+                "--modified",
+                "--deleted",
+                "--others",
+                "--exclude-standard",
+            ])
+            .limit(0)
+            .read_some(&[0])
+            .await?;
+        Ok(listed.cut)
+    }
+
     /// The tree of nothing, which git knows without having it: the base of a first commit.
     pub fn empty_tree(&self) -> Oid {
         let text = if self.sha256 { EMPTY_SHA256 } else { EMPTY };
@@ -146,6 +169,18 @@ impl Trusted {
         if self.pending == Pending::Nothing {
             return Ok(());
         }
+        self.read_head().await?;
+        // Its exit code is 1 when files differ, which is no failure here.
+        self.on_tree("update-index")?
+            .args(["-q", "--ignore-submodules", "--refresh"])
+            .read_some(&[0, 1])
+            .await?;
+        self.pending = Pending::Nothing;
+        Ok(())
+    }
+
+    /// Reads the commit's tree into the index, if that is what it is to hold.
+    async fn read_head(&mut self) -> Result<(), CheckpointError> {
         if let Pending::Commit(commit) = &self.pending {
             self.objects("read-tree")
                 .args([commit.as_str()])
@@ -153,12 +188,6 @@ impl Trusted {
                 .await?;
             self.pending = Pending::Refresh;
         }
-        // Its exit code is 1 when files differ, which is no failure here.
-        self.on_tree("update-index")?
-            .args(["-q", "--ignore-submodules", "--refresh"])
-            .read_some(&[0, 1])
-            .await?;
-        self.pending = Pending::Nothing;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -88,17 +88,27 @@ pub enum RunError {
 }
 
 impl Git {
-    /// Finds git in a search path. Relative entries are passed over: what they lead to depends on
-    /// a directory that a cell may write.
-    pub fn find(path: &OsStr) -> Option<Self> {
-        let absolute: Vec<PathBuf> = std::env::split_paths(path)
-            .filter(|dir| dir.is_absolute())
-            .collect();
-        let program = absolute
+    /// Finds git in a search path, for repositories in trees that a cell may write: the
+    /// `forbidden` ones. Entries that lie in one are passed over, since a cell can put programs
+    /// there (an activated `.venv/bin`, `node_modules/.bin`), and so are relative ones. What is
+    /// left is where entries really lead to, and it is all that git's children get.
+    pub fn find(path: &OsStr, forbidden: &[&Path]) -> Option<Self> {
+        let forbidden: Vec<PathBuf> = forbidden
             .iter()
-            .map(|dir| dir.join("git"))
-            .find(|file| file.is_file())?;
-        let path = std::env::join_paths(absolute).ok()?;
+            .map(|root| root.canonicalize().unwrap_or_else(|_| root.to_path_buf()))
+            .collect();
+        let is_free = |real: &Path| !forbidden.iter().any(|root| real.starts_with(root));
+        // A link in a tree that leads out of it could lead elsewhere when it is next followed.
+        let trusted: Vec<PathBuf> = std::env::split_paths(path)
+            .filter(|dir| dir.is_absolute())
+            .filter_map(|dir| dir.canonicalize().ok())
+            .filter(|real| is_free(real))
+            .collect();
+        let program = trusted.iter().map(|dir| dir.join("git")).find(|file| {
+            let real = file.canonicalize();
+            real.is_ok_and(|real| real.is_file() && is_free(&real))
+        })?;
+        let path = std::env::join_paths(trusted).ok()?;
         Some(Self {
             program,
             path,

@@ -344,3 +344,51 @@ async fn a_pipe_where_git_reads_a_file_takes_no_longer_than_the_limit() {
         "{result:?}"
     );
 }
+
+#[tokio::test]
+async fn changes_are_found_without_writing_objects() {
+    let options = || OpenOptions {
+        seed: Seed::Head,
+        ..OpenOptions::default()
+    };
+    type Change = fn(&Fixture);
+    let changes: [(&str, Change); 5] = [
+        ("an untracked file", |fixture| fixture.write("further", "x")),
+        ("the same size", |fixture| {
+            let text = fs::read_to_string(fixture.repo().join("a.txt")).unwrap();
+            fixture.write("a.txt", text.to_uppercase().replace('1', "2"));
+        }),
+        ("a removed file", |fixture| {
+            fs::remove_file(fixture.repo().join("a.txt")).unwrap();
+        }),
+        ("a staged file", |fixture| {
+            fixture.write("staged", "x");
+            fixture.git(&["add", "staged"]);
+        }),
+        // An index that a cell wrote to hide a change.
+        ("a lying index", |fixture| {
+            fixture.git(&["update-index", "--assume-unchanged", "a.txt"]);
+            fixture.write("a.txt", "changed");
+            fixture.git(&["add", "-A"]);
+        }),
+    ];
+    for (what, change) in changes {
+        let fixture = filled();
+        fixture.commit("all");
+        let mut trusted = fixture.trusted_with(options());
+        assert!(!trusted.has_changes().await.unwrap(), "{what}");
+        change(&fixture);
+        assert!(trusted.has_changes().await.unwrap(), "{what}");
+        let mut fresh = fixture.trusted_with(options());
+        assert!(fresh.has_changes().await.unwrap(), "{what}");
+        let loose = fs::read_dir(fresh.dir().join("objects")).unwrap().count();
+        assert_eq!(loose, 2, "{what}: only info and pack");
+    }
+    let ignored = filled();
+    ignored.write(".gitignore", "target/\n");
+    ignored.commit("all");
+    ignored.write("target/x", "x");
+    assert!(!ignored.trusted_with(options()).has_changes().await.unwrap());
+    let unborn = Fixture::new();
+    assert!(!unborn.trusted_with(options()).has_changes().await.unwrap());
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use recto_workspace::git::{DiffOptions, OpenOptions, Seed, UserConfig, identity};
+use recto_workspace::git::{DiffOptions, Git, OpenOptions, Seed, Trusted, UserConfig, identity};
 
 use crate::common::{Fixture, git, plain_git};
 
@@ -367,4 +367,43 @@ async fn an_index_with_paths_outside() {
     let mut trusted = t.fixture.trusted();
     let checkpoint = trusted.work_tree_tree().await.unwrap();
     assert_eq!(t.fixture.names(&trusted, &checkpoint), ["a.txt"]);
+}
+
+/// A search path with an entry inside the tree, as an activated `.venv` or `node_modules/.bin`
+/// makes it, and a `git` in it that a cell could have written.
+#[tokio::test]
+async fn a_git_in_the_tree_is_not_run() {
+    let fixture = Fixture::new();
+    fixture.write("a.txt", "one\n");
+    fixture.commit("one");
+    let root = fixture.repository().root.unwrap();
+    let (bin, marker) = (root.join(".venv/bin"), fixture.dir.path().join("marker"));
+    let outside = fixture.dir.path().join("outside");
+    fs::create_dir_all(&bin).unwrap();
+    fs::create_dir_all(&outside).unwrap();
+    let script = format!("#!/bin/sh\ntouch '{}'\n", marker.display());
+    fs::write(bin.join("git"), script).unwrap();
+    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+    // The same by a link into the tree, and by a link beside it.
+    symlink(&bin, fixture.dir.path().join("link")).unwrap();
+    symlink(bin.join("git"), outside.join("git")).unwrap();
+    let real = std::env::var_os("PATH").unwrap();
+    for entry in [bin.clone(), fixture.dir.path().join("link"), outside] {
+        let mut path = entry.clone().into_os_string();
+        path.push(":");
+        path.push(&real);
+        // The control: without the tree's name, it is what would run.
+        let fooled = Git::find(&path, &[]).unwrap();
+        let _ = fooled.version().await;
+        assert!(marker.exists(), "the marker proves nothing");
+        fs::remove_file(&marker).unwrap();
+
+        let git = Git::find(&path, &[&root]).unwrap();
+        assert!(git.version().await.is_ok());
+        let repository = fixture.repository();
+        let mut trusted = Trusted::temporary(&git, &repository, OpenOptions::default()).unwrap();
+        trusted.work_tree_tree().await.unwrap();
+        assert!(!marker.exists(), "{} was searched", entry.display());
+    }
+    assert!(Git::find(bin.as_os_str(), &[&root]).is_none());
 }

@@ -54,12 +54,18 @@ pub enum Source {
 }
 
 impl Opened {
-    /// What commands may do: the configuration's word, or the resumed session's unless the command
-    /// line says otherwise. `ask` never writes.
+    /// What commands may do: the configuration's word. A resumed session's own word counts unless
+    /// something explicit says otherwise or the configuration gives less access by now. `ask` never
+    /// writes.
     pub fn policy(&self) -> Policy {
+        let now = &self.settled.policy;
         let mut policy = match self.before() {
-            Some(before) if !self.settled.policy_is_explicit => before.policy.clone(),
-            _ => self.settled.policy.clone(),
+            Some(before)
+                if !self.settled.policy_is_explicit && before.policy.access <= now.access =>
+            {
+                before.policy.clone()
+            }
+            _ => now.clone(),
         };
         if self.mode == Mode::Ask {
             policy.access = recto_protocol::policy::Access::ReadOnly;
@@ -79,9 +85,14 @@ impl Opened {
 
 /// Decides what the turn begins with. Makes nothing yet.
 pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
+    if request.run.ephemeral && request.command.is_some() {
+        return Err(Failure::usage(anyhow!(
+            "--ephemeral can't be used with resume and fork: their sessions are on disk"
+        )));
+    }
     let sessions = Sessions::open(&home.recto);
-    let (source, given, unfinished) = match &request.command {
-        None => (Source::New, request.prompt.as_deref(), false),
+    let (source, given, last_turn) = match &request.command {
+        None => (Source::New, request.prompt.as_deref(), LastTurn::None),
         Some(ExecCommand::Resume {
             id,
             prompt,
@@ -100,22 +111,22 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
                     prompt.as_deref(),
                 )
             };
-            let (settings, unfinished) = look(&sessions, &id, None)?;
+            let (settings, last_turn) = look(&sessions, &id, None)?;
             (
                 Source::Resumed { id, settings },
                 prompt.or(request.prompt.as_deref()),
-                unfinished,
+                last_turn,
             )
         }
         Some(ExecCommand::Fork { id, prompt, at }) => {
             let from = super::super::sessions::find(&sessions, id)?;
             let last = last_seq(&sessions, &from)?;
             let at = at.unwrap_or(last).min(last);
-            let (settings, unfinished) = look(&sessions, &from, Some(at))?;
+            let (settings, last_turn) = look(&sessions, &from, Some(at))?;
             (
                 Source::Forked { from, at, settings },
                 prompt.as_deref(),
-                unfinished,
+                last_turn,
             )
         }
     };
@@ -127,17 +138,32 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
     };
     let mut settled = settle::settle(home, &place, &request.run, before)?;
     if let Some(before) = before {
+        if !settled.checks_are_explicit {
+            settled.checks = joined(&before.checks, &settled.checks);
+        }
         settled.budget = budget(&request.run, &settled.budget, &before.budget);
     }
-    let needed = match (unfinished, request.run.image.is_empty()) {
+    let ended = match &last_turn {
+        LastTurn::Ended(how) => Some(missing(request, how)),
+        LastTurn::None | LastTurn::Unfinished => None,
+    };
+    let needed = match (
+        last_turn == LastTurn::Unfinished,
+        request.run.image.is_empty(),
+    ) {
         (_, false) => prompt::Needed::ImagesWillDo,
         (true, true) => prompt::Needed::No,
         (false, true) => prompt::Needed::Yes,
     };
-    let message = match prompt::read(given, needed)? {
+    let message = match prompt::read(given, needed, &ended)? {
         Some(text) => Some(prompt::message(&text, &images(&request.run.image))?),
         None => None,
     };
+    if message.is_none() && request.run.output_schema.is_some() {
+        settled.notices.push(
+            "--output-schema is not used: the unfinished turn keeps what it began with".to_owned(),
+        );
+    }
     let head = place.head();
     Ok(Opened {
         place,
@@ -147,6 +173,18 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
         mode,
         head,
     })
+}
+
+/// The first list, and what only the second one has.
+fn joined(first: &[String], second: &[String]) -> Vec<String> {
+    let mut all = first.to_vec();
+    all.extend(
+        second
+            .iter()
+            .filter(|entry| !first.contains(entry))
+            .cloned(),
+    );
+    all
 }
 
 /// The images' files. Several may be given at once with commas between them, unless that is the
@@ -189,6 +227,49 @@ fn budget(run: &RunArgs, now: &Budget, before: &Budget) -> Budget {
     }
 }
 
+/// How a session's last turn is.
+#[derive(PartialEq, Eq)]
+enum LastTurn {
+    /// There is none.
+    None,
+    /// It can go on without a message.
+    Unfinished,
+    /// It ended, how in one word.
+    Ended(&'static str),
+}
+
+/// Why a session can't go on without a message, and how it can.
+fn missing(request: &Request, how: &str) -> (String, String) {
+    let words = match &request.command {
+        Some(ExecCommand::Resume {
+            last: true, all, ..
+        }) => if *all {
+            "resume --last --all"
+        } else {
+            "resume --last"
+        }
+        .to_owned(),
+        Some(ExecCommand::Resume { id, .. }) => {
+            format!("resume {}", id.as_deref().unwrap_or("ID"))
+        }
+        Some(ExecCommand::Fork { id, .. }) => format!("fork {id}"),
+        None => String::new(),
+    };
+    let command = command_word(request.mode);
+    (
+        format!("the last turn ended ({how}), so there must be a message"),
+        format!("give the next message: recto {command} {words} \"go on\""),
+    )
+}
+
+/// The command that a session of this mode belongs to.
+pub fn command_word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Ask => "ask",
+        Mode::Code => "exec",
+    }
+}
+
 fn no_id() -> Failure {
     Failure::usage(anyhow!("which session is not said"))
         .hint("give an id from `recto sessions list`, or --last")
@@ -218,19 +299,26 @@ fn newest(sessions: &Sessions, request: &Request, all: bool) -> Result<SessionId
         })
 }
 
-/// A session's settings, and whether its last turn is unfinished; without locking it.
+/// A session's settings, and how its last turn is; without locking it.
 fn look(
     sessions: &Sessions,
     id: &SessionId,
     at: Option<u64>,
-) -> Result<(Box<Settings>, bool), Failure> {
+) -> Result<(Box<Settings>, LastTurn), Failure> {
     let records = read(sessions, id)?;
     let upto = records
         .iter()
         .take_while(|record| at.is_none_or(|at| record.seq <= at));
     let session = recto_agent::Session::replay(upto)
         .ok_or_else(|| Failure::usage(anyhow!("session {id} has an empty log")))?;
-    Ok((Box::new(session.settings().clone()), session.is_running()))
+    let last_turn = match session.next() {
+        recto_agent::Next::Idle(Some(outcome)) => {
+            LastTurn::Ended(super::super::sessions::state(Some(&outcome)))
+        }
+        recto_agent::Next::Idle(None) => LastTurn::None,
+        _ => LastTurn::Unfinished,
+    };
+    Ok((Box::new(session.settings().clone()), last_turn))
 }
 
 fn last_seq(sessions: &Sessions, id: &SessionId) -> Result<u64, Failure> {

@@ -2,11 +2,10 @@
 
 use std::io::IsTerminal as _;
 
-use recto_evidence::Report;
 use recto_protocol::{Record, SessionId};
 use recto_runtime::{LiveEvent, Sink};
 
-use super::super::report::{Ages, Output, verdict_word};
+use super::super::report::{Ages, Closing, Output, verdict_word};
 use super::opening::Opened;
 use crate::args::RunArgs;
 use crate::compose::git::Work;
@@ -14,7 +13,11 @@ use crate::compose::place::text;
 use crate::exit::Failure;
 use crate::output::human::Human;
 use crate::output::jsonl::Jsonl;
+use crate::output::plural;
 use crate::output::safe::{safe, safe_line};
+
+/// Most characters of a name that is shown.
+const MOST_NAME: usize = 1000;
 
 /// The surface of one turn.
 pub struct Surface {
@@ -65,9 +68,9 @@ impl Surface {
             }
             Face::Human(human) => human.banner(&format!(
                 "session {id} · {} · {} · {}",
-                opened.settled.model,
+                safe_line(&opened.settled.model, MOST_NAME),
                 opened.policy().access.name(),
-                text(&opened.place.cwd),
+                safe_line(&text(&opened.place.cwd), MOST_NAME),
             )),
         }
     }
@@ -80,6 +83,14 @@ impl Surface {
         }
     }
 
+    /// Takes the live status away: something else is written to the terminal.
+    pub fn still(&mut self) {
+        match &mut self.face {
+            Face::Jsonl(_) => {}
+            Face::Human(human) => human.still(),
+        }
+    }
+
     /// Why events were lost, if they were.
     pub fn lost(&self) -> Option<String> {
         match &self.face {
@@ -88,23 +99,26 @@ impl Surface {
         }
     }
 
-    /// Tells people what was committed.
-    pub fn work(&mut self, work: &Work) {
+    /// Tells people what was committed: commits only if HEAD has moved.
+    pub fn work(&mut self, work: &Work, moved: bool, on_branch: bool) {
         const SHOWN: usize = 5;
         let Face::Human(human) = &mut self.face else {
             return;
         };
-        for commit in work.commits.iter().take(SHOWN) {
+        let commits = if moved { work.commits.as_slice() } else { &[] };
+        for commit in commits.iter().take(SHOWN) {
             let id = &commit.id.as_str()[..10];
-            human.banner(&format!("commit {id} {}", safe_line(&commit.subject, 100)));
-        }
-        if work.commits.len() > SHOWN {
+            let place = if on_branch { "" } else { " (on no branch)" };
             human.banner(&format!(
-                "… and {} commits more",
-                work.commits.len() - SHOWN
+                "commit {id}{place} {}",
+                safe_line(&commit.subject, 100)
             ));
         }
-        if !work.clean {
+        if commits.len() > SHOWN {
+            let more = commits.len() - SHOWN;
+            human.banner(&format!("… and {more} {} more", plural(more, "commit")));
+        }
+        if work.clean == Some(false) {
             human.banner("warning: not everything in the work tree is committed");
         }
     }
@@ -130,16 +144,33 @@ impl Sink for Surface {
 }
 
 impl Output for Surface {
-    fn close(&mut self, report: Option<&Report>) {
+    fn close(&mut self, closing: &Closing<'_>) {
         match &mut self.face {
-            Face::Jsonl(jsonl) => jsonl.close(report),
-            Face::Human(human) => human.close(report.map(citation_lines).unwrap_or_default()),
+            Face::Jsonl(jsonl) => jsonl.close(closing),
+            Face::Human(human) => human.close(last_lines(closing)),
         }
     }
 }
 
+/// What people are told last.
+fn last_lines(closing: &Closing<'_>) -> Vec<String> {
+    let mut lines = citation_lines(closing);
+    if closing.checks_needless {
+        lines.push("check not run: nothing was changed".to_owned());
+    }
+    if let Some(command) = &closing.go_on {
+        lines.push(format!("go on with: {command}"));
+    }
+    let failed = closing.failed_checks.iter();
+    lines.extend(failed.map(|check| format!("check failed: {}", safe_line(check, MOST_NAME))));
+    lines
+}
+
 /// The citations that do not hold, one line each, after a line that counts them.
-fn citation_lines(report: &Report) -> Vec<String> {
+fn citation_lines(closing: &Closing<'_>) -> Vec<String> {
+    let Some(report) = closing.report else {
+        return Vec::new();
+    };
     if report.citations.is_empty() && report.malformed.is_empty() {
         return Vec::new();
     }
@@ -161,6 +192,12 @@ fn citation_lines(report: &Report) -> Vec<String> {
         report.citations.len() + report.malformed.len(),
     )];
     lines.extend(bad);
+    let malformed = closing.malformed();
+    lines.extend(
+        malformed
+            .iter()
+            .map(|text| format!("  {}: malformed", safe_line(text, 160))),
+    );
     lines
 }
 

@@ -21,7 +21,7 @@ use recto_protocol::{CallId, ChunkId, Item, Record, View};
 use recto_runtime::{LiveEvent, Sink};
 use serde_json::{Value, json};
 
-use crate::commands::verdict_word;
+use crate::commands::{Closing, verdict_word};
 use command::Command;
 use line::one_line;
 
@@ -100,8 +100,10 @@ impl<W: Write + Send> Jsonl<W> {
     }
 
     /// Says the last words: the answer's citations, then how the turn ended.
-    pub fn close(&mut self, report: Option<&Report>) {
-        if let Some(report) = report.filter(|report| !report.citations.is_empty()) {
+    pub fn close(&mut self, closing: &Closing<'_>) {
+        let has_some =
+            |report: &&Report| !(report.citations.is_empty() && report.malformed.is_empty());
+        if let Some(report) = closing.report.filter(has_some) {
             let citations: Vec<Value> = report
                 .citations
                 .iter()
@@ -115,10 +117,14 @@ impl<W: Write + Send> Jsonl<W> {
             self.line(&json!({
                 "type": "evidence",
                 "citations": citations,
+                "malformed": closing.malformed(),
                 "all_hold": report.all_hold(),
             }));
         }
-        if let Some(end) = self.end.take() {
+        if let Some(mut end) = self.end.take() {
+            if !closing.failed_checks.is_empty() {
+                end["checks_failed"] = closing.failed_checks.into();
+            }
             self.line(&end);
         }
     }

@@ -7,6 +7,7 @@ use recto_protocol::tool::{ChangeKind, Effect, FileChange, PlanStatus, ToolCall,
 use recto_protocol::{CallId, ChunkId};
 use serde_json::{Value, json};
 
+use super::super::told;
 use super::Jsonl;
 use super::command::{Command, check_event};
 
@@ -113,7 +114,7 @@ impl<W: Write + Send> Jsonl<W> {
         self.item("started", &item);
         item["status"] = if ok { "completed" } else { "failed" }.into();
         if !ok {
-            item["error"] = json!({"message": output_text(body)});
+            item["error"] = json!({"message": told(body)});
         }
         self.item("completed", &item);
     }
@@ -151,7 +152,7 @@ impl<W: Write + Send> Jsonl<W> {
 
     /// A call without an effect of its own: shown when it was refused, or cut off.
     fn plain_call(&mut self, body: &ToolFinished, call: Option<ToolCall>) {
-        let message = output_text(body);
+        let message = told(body);
         if let Some(open) = self.commands.remove(&body.call_id) {
             let mut event = open.event(None, "failed");
             event["error"] = json!({"message": message});
@@ -207,14 +208,5 @@ impl<W: Write + Send> Jsonl<W> {
         let mut event = check_event(&id, &body.command, &body.output, body.exit_code, status);
         event["chunk_id"] = body.chunk.as_str().into();
         self.item("completed", &event);
-    }
-}
-
-/// What the model was told, as text.
-fn output_text(body: &ToolFinished) -> String {
-    let item: Value = serde_json::from_str(body.item.raw()).unwrap_or_default();
-    match &item["output"] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
     }
 }

@@ -19,7 +19,7 @@ pub enum GiveUp {
     #[error("trying again would not help")]
     Permanent,
     /// All tries were made.
-    #[error("gave up after {tries} tries")]
+    #[error("gave up after {tries} {}", if *tries == 1 { "try" } else { "tries" })]
     TriesUsedUp {
         /// Requests sent, the first one included.
         tries: u32,
