@@ -186,7 +186,10 @@ fn a_session_killed_at_a_hundred_random_moments() {
             let shown = live.kill();
             kills += 1;
             check_after_kill(&bench, &mut known, &shown);
-            if bench.is_over() {
+            // What lost commands left undone is repaired at the end, and that must not be killed
+            // every time: once all steps were issued, the session is left in peace.
+            let is_issued = bench.log().contains(&format!(r#""id":"fc_r{STEPS}_0""#));
+            if bench.is_over() || is_issued {
                 break;
             }
         }
