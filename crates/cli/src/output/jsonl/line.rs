@@ -6,7 +6,10 @@ use serde_json::Value;
 /// `readline` splits at U+2028, Python's `splitlines` at U+0085) or a terminal for a command. They
 /// can only stand inside strings, where an escape means the same.
 pub(super) fn one_line(event: &Value) -> String {
-    let line = ordered(event, &["type"]);
+    let mut bytes = Vec::new();
+    write_ordered(&mut bytes, event, &["type"]);
+    // The writer makes UTF-8 of texts.
+    let line = String::from_utf8(bytes).unwrap_or_default();
     let is_risky = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
     if !line.contains(is_risky) {
         return line;
@@ -22,24 +25,32 @@ pub(super) fn one_line(event: &Value) -> String {
     escaped
 }
 
-/// The JSON of an object with these keys at its beginning, where people and simple programs look.
-fn ordered(object: &Value, first: &[&str]) -> String {
+/// Writes the JSON of an object with these keys at its beginning, where people and simple programs
+/// look. Straight into one buffer: the output of a command can be large, and more so in JSON.
+fn write_ordered(out: &mut Vec<u8>, object: &Value, first: &[&str]) {
     let Some(fields) = object.as_object() else {
-        return object.to_string();
+        return write(out, object);
     };
     let leading = first.iter().filter_map(|&key| fields.get_key_value(key));
     let rest = fields
         .iter()
         .filter(|(key, _)| !first.contains(&key.as_str()));
-    let parts: Vec<String> = leading
-        .chain(rest)
-        .map(|(key, value)| {
-            let value = match key.as_str() {
-                "item" => ordered(value, &["id", "type"]),
-                _ => value.to_string(),
-            };
-            format!("{}:{value}", Value::from(key.as_str()))
-        })
-        .collect();
-    format!("{{{}}}", parts.join(","))
+    for (at, (key, value)) in leading.chain(rest).enumerate() {
+        out.push(if at == 0 { b'{' } else { b',' });
+        write(out, key);
+        out.push(b':');
+        match key.as_str() {
+            "item" => write_ordered(out, value, &["id", "type"]),
+            _ => write(out, value),
+        }
+    }
+    if fields.is_empty() {
+        out.push(b'{');
+    }
+    out.push(b'}');
+}
+
+fn write(out: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    // Neither the buffer nor plain JSON values can fail.
+    let _ = serde_json::to_writer(out, value);
 }
