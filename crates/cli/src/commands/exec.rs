@@ -248,7 +248,7 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
     let (mut driver, signals, session) =
         assemble(&home, &request, &opened, &files, surface).await?;
     let ages = surface.with(|surface| surface.ages());
-    let outcome = drive(&mut driver, &request, &opened, schema).await;
+    let outcome = drive(&mut driver, &opened, schema).await;
     signals.end();
     let report = match &outcome {
         Ok(Outcome::Completed { answer }) => {
@@ -343,7 +343,6 @@ async fn assemble(
 /// Begins a turn with the user's message, or goes on with an unfinished one.
 async fn drive(
     driver: &mut Driver,
-    request: &Request,
     opened: &Opened,
     schema: Option<recto_runtime::schema::Schema>,
 ) -> Result<Outcome, DriverError> {
@@ -361,7 +360,6 @@ async fn drive(
         })])?;
         driver.run_rest().await?;
     }
-    let _ = request;
     driver
         .run_turn(TurnInput {
             items: vec![message],
