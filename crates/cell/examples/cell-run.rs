@@ -76,6 +76,9 @@ async fn run(
             ProcessEvent::Dropped(bytes) => {
                 let _ = writeln!(std::io::stdout(), "\n[{bytes} bytes dropped]");
             }
+            ProcessEvent::Limited(limited) => {
+                let _ = writeln!(std::io::stdout(), "\n[{}]", limited.text);
+            }
             ProcessEvent::Exited(exit) => status = exit,
         }
     }

@@ -125,6 +125,7 @@ pub async fn finish(mut process: Process) -> (String, u64, ExitStatus) {
         match event {
             ProcessEvent::Output(bytes) => output.extend_from_slice(&bytes),
             ProcessEvent::Dropped(bytes) => dropped += bytes,
+            ProcessEvent::Limited(_) => {}
             ProcessEvent::Exited(status) => end = Some(status),
         }
     }

@@ -123,6 +123,9 @@ async fn follow(process: Process) -> Result<u8, Failure> {
                 }
             }
             Some(ProcessEvent::Dropped(_)) => {}
+            Some(ProcessEvent::Limited(limited)) => {
+                let _ = writeln!(std::io::stderr(), "recto: {}", limited.text);
+            }
             Some(ProcessEvent::Exited(ExitStatus::Code(code))) => {
                 return Ok(u8::try_from(code).unwrap_or(u8::MAX));
             }

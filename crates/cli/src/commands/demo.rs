@@ -193,7 +193,7 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
     while let Some(event) = process.events.next().await {
         match event {
             ProcessEvent::Output(bytes) => output.extend_from_slice(&bytes),
-            ProcessEvent::Dropped(_) => {}
+            ProcessEvent::Dropped(_) | ProcessEvent::Limited(_) => {}
             ProcessEvent::Exited(status) => passed = status == ExitStatus::Code(0),
         }
     }

@@ -87,8 +87,37 @@ pub enum ProcessEvent {
     Output(Bytes),
     /// This many bytes were dropped here, because of [`OutputCap`].
     Dropped(u64),
+    /// A limit of the cell was reached, and something was killed or refused for it.
+    Limited(Limited),
     /// The command ended and its output is complete.
     Exited(ExitStatus),
+}
+
+/// A limit that was reached, as the model and the user are told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// Which limit.
+    pub limit: Limit,
+    /// What happened, as one sentence without a line break: what was reached, its size, and what
+    /// was done about it.
+    pub text: String,
+}
+
+/// What a cell may take too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Resident memory and swap of all its processes.
+    Memory,
+    /// Processes and threads.
+    Processes,
+    /// Bytes written to disk.
+    Disk,
+    /// Files and directories made.
+    Files,
+    /// Bytes of output.
+    Output,
+    /// Time since the command's or the cell's start.
+    Time,
 }
 
 /// How a command ended.
@@ -123,6 +152,23 @@ pub trait ProcessControl: Send + Sync {
     /// # Errors
     /// [`CellError::Gone`] when the command or the cell has ended.
     async fn signal(&self, signal: i32) -> Result<(), CellError>;
+}
+
+/// A place inside a cell, on its own loopback, whose connections are answered outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// An address of the cell's loopback (127.0.0.0/8) and a port below 65,536, not 0.
+    pub at: std::net::SocketAddrV4,
+    /// A host name that leads to it inside, by the cell's `/etc/hosts`; for clients that know no
+    /// proxies.
+    pub host: Option<String>,
+}
+
+/// Answers the connections that come through a cell's doors. What arrives is hostile.
+pub trait Gateway: Send + Sync {
+    /// Takes a connection over. `door` is the index in the list of doors that the cell was made
+    /// with; `connection` is a connected, blocking stream socket.
+    fn connection(&self, door: usize, connection: std::os::fd::OwnedFd);
 }
 
 /// What can go wrong with a cell.

@@ -98,6 +98,7 @@ async fn read(tools: &Tools, path: &str) -> Result<Vec<u8>, Unread> {
                     let reason = format!("it is larger than {} MiB", MOST_BYTES >> 20);
                     return Err(Unread::Other(reason));
                 }
+                ProcessEvent::Limited(_) => {}
                 ProcessEvent::Exited(ExitStatus::Code(0)) => return Ok(()),
                 ProcessEvent::Exited(ExitStatus::CellGone) => break,
                 ProcessEvent::Exited(_) => {

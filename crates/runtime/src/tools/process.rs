@@ -216,6 +216,9 @@ async fn pump(
         match event {
             Some(ProcessEvent::Output(bytes)) => carrier.output(&bytes),
             Some(ProcessEvent::Dropped(count)) => carrier.dropped(count),
+            Some(ProcessEvent::Limited(limited)) => {
+                carrier.say(&format!("\n[{}]\n", limited.text));
+            }
             Some(ProcessEvent::Exited(ended)) => status = ended,
             None => break,
         }
