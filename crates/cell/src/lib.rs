@@ -20,5 +20,5 @@ pub use init::init_main;
 pub use plan::secrets_of;
 pub use probe::{Finding, Status, probe};
 pub use seccomp::{DENIED, Denied};
-pub use spec::{CELL_USER, CellSpec, Limits, default_tool_dirs};
+pub use spec::{CELL_USER, CellSpec, Doors, Limits, default_tool_dirs};
 pub use wire::{Error as ProtocolError, VERSION as PROTOCOL_VERSION};

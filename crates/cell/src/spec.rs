@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
 use recto_protocol::policy::Policy;
+use recto_protocol::ports::cell::{Door, Gateway};
 
 /// The user and group that a harness running as root becomes inside; nobody's on common systems
 /// (ordinary users end at 60,000, systemd's dynamic ones begin at 61,184 and end at 65,519, its
@@ -30,8 +33,29 @@ pub struct CellSpec {
     pub home: Option<PathBuf>,
     /// Variables on top of the cell's own.
     pub env: Vec<(String, String)>,
+    /// Small files of the cell's own: absolute path and content. They lie over what is shown.
+    pub files: Vec<(PathBuf, String)>,
     /// What the cell may take.
     pub limits: Limits,
+    /// Places on the cell's loopback that are answered outside. Needs a network of its own.
+    pub doors: Option<Doors>,
+}
+
+/// The doors of a cell, and who answers.
+#[derive(Clone)]
+pub struct Doors {
+    /// Where they are; at most 128, no two at the same place.
+    pub list: Vec<Door>,
+    /// Who takes their connections.
+    pub gateway: Arc<dyn Gateway>,
+}
+
+impl std::fmt::Debug for Doors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Doors")
+            .field("list", &self.list)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a cell may take; all of it holds without an administrator's help.
@@ -69,7 +93,9 @@ impl CellSpec {
             path: String::new(),
             home: None,
             env: Vec::new(),
+            files: Vec::new(),
             limits: Limits::default(),
+            doors: None,
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
         child,
         isolation,
         stubs,
+        doorway,
     } = birth;
     let mut greeting = Greeting {
         child: Some(child),
@@ -35,7 +36,11 @@ pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
         .init
         .take()
         .ok_or_else(|| protocol("a cell without a process id"))?;
-    Ok(Remote::new(stream, decoder, init))
+    let accepting = match doorway.map(super::doors::Doorway::open).transpose() {
+        Ok(accepting) => accepting.unwrap_or_default(),
+        Err(error) => return Err(setup("open the doors", error)),
+    };
+    Ok(Remote::new(stream, decoder, init, accepting))
 }
 
 /// What was started so far; dropped on failure and on cancellation, it ends it.
@@ -148,6 +153,7 @@ mod tests {
             child: launcher,
             isolation: Isolation::User,
             stubs: Stubs::default(),
+            doorway: None,
         };
         let greeting = tokio::spawn(greet(birth));
         tokio::task::yield_now().await;

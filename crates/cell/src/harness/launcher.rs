@@ -13,6 +13,7 @@ use std::sync::{OnceLock, mpsc};
 use recto_protocol::ports::cell::CellError;
 use tokio::sync::oneshot;
 
+use super::doors::Doorway;
 use super::sweeper::Stubs;
 use crate::plan::{Plan, StubPlan, plan};
 use crate::seccomp;
@@ -27,6 +28,8 @@ pub(super) struct Birth {
     pub(super) isolation: Isolation,
     /// Mount points that live as long as the cell.
     pub(super) stubs: Stubs,
+    /// Doors that it opens.
+    pub(super) doorway: Option<Doorway>,
 }
 
 struct Job {
@@ -82,8 +85,13 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     let (mut stream, inside) =
         UnixStream::pair().map_err(|error| setup("make a socket pair", error))?;
     let (alive, living) = io::pipe().map_err(|error| setup("make a pipe", error))?;
-    let child = spawn(spec, isolation, inside.into(), living.into())
-        .map_err(|error| setup("start cell-init", error))?;
+    let doors = spec.doors.as_ref().filter(|_| !orders.doors.is_empty());
+    let (doorway, outwards) = match doors.map(Doorway::new).transpose() {
+        Ok(made) => made.unzip(),
+        Err(error) => return Err(setup("make a socket pair", error)),
+    };
+    let streams = [Some(inside.into()), Some(living.into()), outwards];
+    let child = spawn(spec, isolation, streams).map_err(|error| setup("start cell-init", error))?;
     // Meanwhile the new process loads. It waits for its orders, so the stubs come in time.
     let mut stubs = Stubs::default();
     if !planned.is_empty() || !absent.is_empty() {
@@ -111,17 +119,19 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
         child,
         isolation,
         stubs,
+        doorway,
     })
 }
 
-/// The same binary again, with no environment and nothing but the stream and a pipe's write end,
-/// whose closing tells that the cell's processes are gone.
+/// The same binary again, with no environment and nothing but the stream, a pipe's write end, whose
+/// closing tells that the cell's processes are gone, and the way that its doors come out.
 fn spawn(
     spec: &CellSpec,
     isolation: Isolation,
-    stream: OwnedFd,
-    living: OwnedFd,
+    streams: [Option<OwnedFd>; 3],
 ) -> io::Result<Child> {
+    let [stream, living, doors] =
+        streams.map(|stream| stream.map_or_else(Stdio::null, Stdio::from));
     let mode = if isolation == Isolation::Direct {
         "direct"
     } else {
@@ -131,9 +141,9 @@ fn spawn(
         .arg0("recto")
         .args(["cell-init", mode, &std::process::id().to_string()])
         .env_clear()
-        .stdin(Stdio::from(stream))
-        .stdout(Stdio::from(living))
-        .stderr(Stdio::null())
+        .stdin(stream)
+        .stdout(living)
+        .stderr(doors)
         .spawn()
 }
 

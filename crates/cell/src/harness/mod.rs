@@ -1,5 +1,6 @@
 //! The outside: making cells and speaking the protocol with them.
 
+mod doors;
 mod handshake;
 mod launcher;
 mod process;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::process::{Control, Incoming, Room, events};
 use super::undertaker::Init;
@@ -27,6 +27,8 @@ struct Tasks {
     reader: JoinHandle<()>,
     writer: JoinHandle<()>,
     init: Init,
+    /// Accepts at the cell's doors; dropped, it stops.
+    accepting: JoinSet<()>,
 }
 
 /// What the handle, the commands' controls and the reading task share.
@@ -44,7 +46,12 @@ struct State {
 }
 
 impl Remote {
-    pub(super) fn new(stream: UnixStream, decoder: Decoder, init: Init) -> Self {
+    pub(super) fn new(
+        stream: UnixStream,
+        decoder: Decoder,
+        init: Init,
+        accepting: JoinSet<()>,
+    ) -> Self {
         let (frames, queue) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             next: AtomicU32::new(1),
@@ -60,6 +67,7 @@ impl Remote {
                 reader,
                 writer,
                 init,
+                accepting,
             })),
         }
     }
@@ -109,6 +117,7 @@ impl Cell for Remote {
             reader,
             writer,
             init,
+            mut accepting,
         }) = tasks
         else {
             return;
@@ -118,6 +127,7 @@ impl Cell for Remote {
         // Both halves of the stream must be gone: their end is what a direct cell acts on.
         let _ = reader.await;
         let _ = writer.await;
+        accepting.shutdown().await;
         self.shared.end();
         init.end().await;
     }

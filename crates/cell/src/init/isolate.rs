@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 
-use super::{Failed, Step, check, link::Link, mounts, namespaces, privileges, serve};
+use super::{Failed, Step, check, doors, link::Link, mounts, namespaces, privileges, serve};
 use crate::wire::{self, Event, Isolation, Request, Setup};
 
 /// Reads what to build, builds it and serves it.
@@ -78,6 +78,7 @@ fn launch(stream: &mut UnixStream, setup: &Setup, filter: &[u8]) -> Result<Stage
     drop(idmaps);
     if !setup.network_open {
         namespaces::loopback_up().step("bring up the loopback interface")?;
+        doors::open(&setup.doors)?;
     }
     if setup.isolation == Isolation::Root {
         namespaces::become_cell_user(setup)?;

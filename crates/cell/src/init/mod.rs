@@ -7,6 +7,7 @@
 
 mod child;
 mod command;
+mod doors;
 mod furniture;
 mod isolate;
 mod link;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use recto_protocol::ports::cell::Door;
+
 /// A user database with the cell's user in it, and name resolution when there is a network.
 pub(super) fn own(
     user: &str,
@@ -9,6 +11,7 @@ pub(super) fn own(
     gid: u32,
     home: &str,
     network_open: bool,
+    doors: &[Door],
 ) -> Vec<(PathBuf, String)> {
     let mut passwd = String::new();
     let mut group = String::new();
@@ -25,8 +28,25 @@ pub(super) fn own(
     let mut files = vec![("/etc/passwd".into(), passwd), ("/etc/group".into(), group)];
     if network_open {
         files.extend(resolver());
+    } else {
+        files.push(("/etc/hosts".into(), hosts(doors)));
     }
     files
+}
+
+/// The names that mean something without a network: the cell's own, and those of its doors.
+fn hosts(doors: &[Door]) -> String {
+    let mut hosts = "127.0.0.1 localhost cell\n::1 localhost\n".to_owned();
+    let named = |door: &Door| {
+        let is_name = |name: &&String| {
+            let byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !name.is_empty() && name.len() <= 253 && name.bytes().all(byte)
+        };
+        let host = door.host.as_ref().filter(is_name)?;
+        Some(format!("{} {host}\n", door.at.ip()))
+    };
+    hosts.extend(doors.iter().filter_map(named));
+    hosts
 }
 
 /// The resolver's configuration often lies in /run, which a cell doesn't see.

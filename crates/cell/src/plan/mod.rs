@@ -117,8 +117,17 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     mounts.extend(paths::masks(spec, &work_tree, &mounts)?);
 
     let user = files::user_name(uid, root);
-    let env = env::isolated(spec, &mounts, &user, HOME);
     let network_open = spec.policy.network == Network::Open;
+    if network_open && spec.doors.is_some() {
+        return Err(CellError::Unavailable {
+            reason: "a cell with the host's network has no loopback of its own for doors".into(),
+            remedy: "Ask for the network `allow` or `none`.".into(),
+        });
+    }
+    let doors = spec.doors.as_ref().map_or(&[][..], |doors| &doors.list);
+    let mut files = files::own(&user, uid, gid, HOME, network_open, doors);
+    files.extend(spec.files.iter().cloned());
+    let env = env::isolated(spec, &mounts, &user, HOME);
     Ok(Plan {
         setup: Setup {
             isolation: if root {
@@ -134,8 +143,9 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             env,
             home: HOME.into(),
             mounts,
-            files: files::own(&user, uid, gid, HOME, network_open),
+            files,
             limits: limits(spec),
+            doors: doors.iter().map(|door| door.at).collect(),
         },
         stubs,
         absent,
@@ -161,6 +171,7 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             mounts: Vec::new(),
             files: Vec::new(),
             limits: limits(spec),
+            doors: Vec::new(),
         },
         stubs: Vec::new(),
         absent: Vec::new(),

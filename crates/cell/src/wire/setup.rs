@@ -41,6 +41,9 @@ pub(crate) struct Setup {
     /// Small files of our own: path and content.
     pub(crate) files: Vec<(PathBuf, String)>,
     pub(crate) limits: Limits,
+    /// Listeners on the cell's own loopback to hand to the harness.
+    #[serde(default)]
+    pub(crate) doors: Vec<std::net::SocketAddrV4>,
 }
 
 /// One thing to show inside.

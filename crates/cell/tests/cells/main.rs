@@ -7,6 +7,7 @@
 mod commands;
 mod confinement;
 mod death;
+mod doors;
 mod git;
 mod support;
 mod tools;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         git::CASES,
         tools::CASES,
         death::CASES,
+        doors::CASES,
     ]
     .concat()
     .into_iter()
