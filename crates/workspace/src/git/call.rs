@@ -85,6 +85,26 @@ impl Call {
         self
     }
 
+    /// Lets the call read a file itself, from where the file stands.
+    pub(super) fn input_file(mut self, file: std::fs::File) -> Self {
+        self.process.stdin(Stdio::from(file));
+        self
+    }
+
+    /// Runs as another user, who has no further groups.
+    pub(super) fn owner(mut self, owner: Option<(u32, u32)>) -> Self {
+        if let Some((user, group)) = owner {
+            self.process.uid(user).gid(group);
+        }
+        self
+    }
+
+    /// Allows the call another time.
+    pub(super) fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
     /// Takes at most this many bytes.
     pub(super) fn limit(mut self, limit: u64) -> Self {
         self.limit = limit;

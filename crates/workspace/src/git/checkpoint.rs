@@ -120,8 +120,7 @@ impl Trusted {
 
     /// The tree of nothing, which git knows without having it: the base of a first commit.
     pub fn empty_tree(&self) -> Oid {
-        let text = if self.sha256 { EMPTY_SHA256 } else { EMPTY };
-        Oid::parse(text).unwrap_or_else(|| unreachable!("both constants are object names"))
+        empty_tree(self.sha256)
     }
 
     async fn attempt(&mut self) -> Result<Checkpoint, CheckpointError> {
@@ -194,6 +193,12 @@ impl Trusted {
     fn on_tree(&self, command: &'static str) -> Result<Call, CheckpointError> {
         self.work_tree(command).ok_or(CheckpointError::Bare)
     }
+}
+
+/// The tree of nothing, by its name.
+pub(super) fn empty_tree(sha256: bool) -> Oid {
+    let text = if sha256 { EMPTY_SHA256 } else { EMPTY };
+    Oid::parse(text).unwrap_or_else(|| unreachable!("both constants are object names"))
 }
 
 /// Sorts listed paths into those that git is to take in or to drop, and those to skip.

@@ -14,6 +14,7 @@ mod diff;
 mod discover;
 mod history;
 mod identity;
+pub mod import;
 mod index;
 mod oid;
 mod prepare;

@@ -56,7 +56,7 @@ async fn resolve(call: super::call::Call, name: &str) -> Result<Option<Oid>, Run
 }
 
 /// A git directory of our own with a copy of the tables.
-fn copy(git_dir: &Path) -> Result<tempfile::TempDir, HeadError> {
+pub(super) fn copy(git_dir: &Path) -> Result<tempfile::TempDir, HeadError> {
     let failed = |source: io::Error| HeadError::Read {
         path: git_dir.join("reftable"),
         source,

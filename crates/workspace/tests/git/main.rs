@@ -9,4 +9,6 @@ mod diffs;
 mod discovery;
 mod hostile;
 mod identity;
+mod import;
+mod import_hostile;
 mod measure;
