@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use recto_protocol::Record;
+use recto_protocol::ports::cell::Cell;
 use recto_protocol::ports::files::Files;
 use recto_protocol::record::{Body, InterruptRequested, Outcome};
 use recto_protocol::settings::Mode;
@@ -18,6 +19,7 @@ use super::signals;
 use crate::args::{AskArgs, ExecArgs, ExecCommand, RunArgs};
 use crate::compose::files::{TreeFiles, hidden};
 use crate::compose::home::Home;
+use crate::compose::import::Import;
 use crate::compose::settle::Settled;
 use crate::compose::{cell, git, model, prompt};
 use crate::exit::{BUDGET, DONE, FAILED, Failure, UNAVAILABLE};
@@ -245,10 +247,16 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
         surface.with(|surface| surface.notice(&notice));
     }
     let files: Arc<dyn Files> = Arc::new(tree);
-    let (mut driver, signals, session) =
+    // Before there is a cell that could change anything.
+    let repository = opened.place.repository.as_ref();
+    let import = Import::begin(&home, repository, &opened.policy()).await;
+    let (mut driver, signals, session, cell) =
         assemble(&home, &request, &opened, &files, surface).await?;
     let ages = surface.with(|surface| surface.ages());
     let outcome = drive(&mut driver, &opened, schema).await;
+    if !matches!(outcome, Err(DriverError::Cell(_))) {
+        bring_home(import, cell.as_ref(), &driver, surface).await;
+    }
     signals.end();
     let report = match &outcome {
         Ok(Outcome::Completed { answer }) => {
@@ -279,6 +287,28 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
     })
 }
 
+/// Brings home what was committed in the cell, however the turn ended, while the cell is there.
+async fn bring_home(
+    import: Result<Option<Import>, Failure>,
+    cell: &dyn Cell,
+    driver: &Driver,
+    surface: &Shared<Surface>,
+) {
+    let session = &driver.session().settings().id;
+    let imported = match import {
+        Ok(Some(mut import)) => import.bring_home(cell, session).await,
+        Ok(None) => return,
+        Err(failure) => Err(failure),
+    };
+    let warnings = match imported {
+        Ok(imported) => imported.warnings(),
+        Err(failure) => vec![failure.message()],
+    };
+    for warning in warnings {
+        surface.with(|surface| surface.warning("git", &warning));
+    }
+}
+
 /// Puts the driver together; the cell is made while the session's files are.
 async fn assemble(
     home: &Home,
@@ -286,7 +316,7 @@ async fn assemble(
     opened: &Opened,
     files: &Arc<dyn Files>,
     surface: &Shared<Surface>,
-) -> Result<(Driver, signals::Forwarded, Option<PathBuf>), Failure> {
+) -> Result<(Driver, signals::Forwarded, Option<PathBuf>, Arc<dyn Cell>), Failure> {
     let settled = &opened.settled;
     let model = model::open(
         home,
@@ -311,7 +341,7 @@ async fn assemble(
     let parts = Parts {
         log: stored.log,
         model,
-        cell,
+        cell: Arc::clone(&cell),
         files: Arc::clone(files),
         sink: Box::new(surface.clone()),
         limits: limits(settled),
@@ -337,7 +367,7 @@ async fn assemble(
         }
     }
     driver.record(stored.changes).map_err(driver_failure)?;
-    Ok((driver, signals, stored.dir))
+    Ok((driver, signals, stored.dir, cell))
 }
 
 /// Begins a turn with the user's message, or goes on with an unfinished one.

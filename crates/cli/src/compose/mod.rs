@@ -4,6 +4,7 @@ pub mod cell;
 pub mod files;
 pub mod git;
 pub mod home;
+pub mod import;
 pub mod model;
 pub mod place;
 pub mod prompt;

@@ -77,9 +77,14 @@ impl Surface {
 
     /// Something about the configuration that users should know.
     pub fn notice(&mut self, notice: &str) {
+        self.warning("config", notice);
+    }
+
+    /// Something that users should know. `code` tells programs what it is about.
+    pub fn warning(&mut self, code: &str, text: &str) {
         match &mut self.face {
-            Face::Jsonl(jsonl) => jsonl.warning("config", notice),
-            Face::Human(human) => human.banner(&format!("warning: {}", safe(notice))),
+            Face::Jsonl(jsonl) => jsonl.warning(code, text),
+            Face::Human(human) => human.banner(&format!("warning: {}", safe(text))),
         }
     }
 

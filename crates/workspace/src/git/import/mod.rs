@@ -296,10 +296,10 @@ impl Git {
         if session.contains('/') || name::check_short(session).is_err() {
             return Err(ImportError::Session);
         }
-        let mut imported = Imported {
-            switched: news.switched(base).cloned(),
-            ..Imported::default()
-        };
+        let now = self.head(repository).await?;
+        let mut imported = Imported::default();
+        let switched = news.switched(base).cloned();
+        imported.switched = switched.filter(|name| adopt::branch_of(&now) != Some(name));
         let host = host::list(self, repository, "refs/").await?;
         let News {
             mut refs,
@@ -313,9 +313,7 @@ impl Git {
         imported.deleted.retain(|name| host.contains_key(name));
         // Where the cell writes into the repository itself, all is there already.
         refs.retain(|name, oid| host.get(name) != Some(oid));
-        if detached.is_some() && detached.as_ref() == self.head(repository).await?.commit() {
-            detached = None;
-        }
+        detached = detached.filter(|oid| now.commit() != Some(oid));
         let mut tips = refs.clone();
         tips.extend(detached.map(|oid| ("HEAD".to_owned(), oid)));
         if tips.is_empty() {
