@@ -59,7 +59,7 @@ impl Session {
         discover(&self.root).unwrap().unwrap()
     }
 
-    fn git_dir(&self) -> PathBuf {
+    pub(crate) fn git_dir(&self) -> PathBuf {
         let repository = self.repository();
         let inner = repository.git_dir.strip_prefix(&repository.common_dir);
         self.view.path().join("git").join(inner.unwrap())
@@ -497,18 +497,9 @@ async fn a_cell_that_writes_the_repository_itself_has_nothing_to_bring() {
     let inside = {
         session.outside(&["commit", "-q", "--allow-empty", "-m", "direct"]);
         session.outside(&["tag", "v1"]);
-        let text = [
-            session.outside(&["rev-parse", "HEAD", "--symbolic-full-name", "HEAD"]),
-            "\n".to_owned(),
-            session.outside(&["for-each-ref", "--format=%(objectname) %(refname)"]),
-            "\nend\n".to_owned(),
-        ];
-        Inside::parse(
-            text.join("\n")
-                .replace("\n\n\n", "\n\n")
-                .replace("\n\nend", "\nend")
-                .as_bytes(),
-        )
+        let format = "--format=%(objectname) %(refname)%(HEAD)";
+        let text = session.outside(&["for-each-ref", format]);
+        Inside::parse(format!("{text}\nend\n").as_bytes())
     };
     let before = session.snapshot();
     let imported = session.import(inside.unwrap(), None).await.unwrap();

@@ -365,7 +365,7 @@ async fn evil_names_are_refused_one_by_one() {
         "refs/heads/dir/file",
         "refs/heads/good\0bad",
     ];
-    let mut text = format!("{new}\nrefs/heads/main\n\n{new} refs/heads/main\n");
+    let mut text = format!("{new} refs/heads/main*\n");
     for name in names {
         text += &format!("{new} {name}\n");
     }
@@ -402,7 +402,7 @@ async fn a_hundred_thousand_references_are_cut() {
     let mut session = Session::simple().await;
     let new = session.commit("a.txt", "changed\n");
     let pack = pack_of(&session);
-    let mut text = format!("{new}\nrefs/heads/main\n\n{new} refs/heads/main\n");
+    let mut text = format!("{new} refs/heads/main*\n");
     for count in 0..100_000 {
         text += &format!("{new} refs/tags/t{count}\n");
     }
@@ -431,7 +431,7 @@ async fn branches_lead_to_commits() {
     let tree = session.oid("HEAD^{tree}");
     let head = session.oid("HEAD");
     let text = format!(
-        "{head}\nrefs/heads/main\n\n{head} refs/heads/main\n{tree} refs/heads/t\n\
+        "{head} refs/heads/main*\n{tree} refs/heads/t\n\
          {tree} refs/tags/t\nend\n"
     );
     let inside = Inside::parse(text.as_bytes()).unwrap();

@@ -11,4 +11,5 @@ mod hostile;
 mod identity;
 mod import;
 mod import_hostile;
+mod import_kill;
 mod measure;

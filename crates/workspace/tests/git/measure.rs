@@ -49,3 +49,21 @@ async fn a_repository_of_a_thousand_files() {
     println!("checkpoint: {one:?} with one changed file, {none:?} with none");
     assert!(one < Duration::from_secs(2));
 }
+
+#[tokio::test]
+async fn an_import_of_one_commit_and_of_none() {
+    let mut session = super::import::Session::simple().await;
+    let (mut none, mut one) = (Vec::new(), Vec::new());
+    for n in 0..20 {
+        let started = Instant::now();
+        assert!(session.bring_home().await.unwrap().is_none());
+        none.push(started.elapsed());
+        session.commit("a.txt", &format!("{n}"));
+        let started = Instant::now();
+        session.home().await;
+        one.push(started.elapsed());
+    }
+    let (none, one) = (median(none), median(one));
+    println!("import: {none:?} of nothing, {one:?} of one commit");
+    assert!(none < Duration::from_secs(1) && one < Duration::from_secs(5));
+}

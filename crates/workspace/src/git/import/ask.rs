@@ -35,11 +35,16 @@ pub struct Inside {
     pub refs: BTreeMap<String, Oid>,
 }
 
-/// The command that lists branches, tags and HEAD, to be run in the work tree's root.
+/// The command that lists branches, tags and HEAD, to be run in the work tree's root. One call of
+/// git where a branch is checked out: a star follows its name.
 pub fn listing() -> Ask {
     let script = format!(
-        "exec 2>/dev/null; {GIT} rev-parse HEAD --symbolic-full-name HEAD; echo; \
-         {GIT} for-each-ref --format='%(objectname) %(refname)' refs/heads refs/tags && echo {END}"
+        "exec 2>/dev/null\n\
+         refs=$({GIT} for-each-ref --format='%(objectname) %(refname)%(HEAD)' refs/heads refs/tags) \
+         || exit 1\n\
+         printf '%s\\n' \"$refs\"\n\
+         case $refs in *'*'*) ;; *) echo \"HEAD $({GIT} rev-parse --verify HEAD)\";; esac\n\
+         echo {END}"
     );
     Ask {
         argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), script],
@@ -55,28 +60,34 @@ impl Inside {
     pub fn parse(bytes: &[u8]) -> Result<Self, ImportError> {
         // Names that are no text can't be told to anybody.
         let text = String::from_utf8_lossy(bytes);
-        let mut lines = text.split_terminator('\n');
         let mut inside = Self::default();
-        for line in lines.by_ref().take_while(|line| !line.is_empty()) {
-            match Oid::parse(line) {
-                Some(oid) => inside.head = Some(oid),
-                None if line.starts_with("refs/heads/") => inside.branch = Some(line.to_owned()),
-                // A commit without a branch, or no commit yet.
-                None if line == "HEAD" => {}
-                None => return Err(ImportError::Listing),
+        for line in text.split_terminator('\n') {
+            if line == END {
+                return Ok(inside);
             }
+            inside.read(line.trim_end_matches(' '))?;
         }
-        loop {
-            match lines.next() {
-                Some(END) => return Ok(inside),
-                Some(line) => {
-                    let (oid, name) = line.split_once(' ').ok_or(ImportError::Listing)?;
-                    let oid = Oid::parse(oid).ok_or(ImportError::Listing)?;
-                    inside.refs.insert(name.to_owned(), oid);
-                }
-                None => return Err(ImportError::Listing),
-            }
+        Err(ImportError::Listing)
+    }
+
+    fn read(&mut self, line: &str) -> Result<(), ImportError> {
+        // Without any reference there is an empty line, and without a commit nothing after HEAD.
+        if line.is_empty() || line == "HEAD" {
+            return Ok(());
         }
+        let oid = |text| Oid::parse(text).ok_or(ImportError::Listing);
+        let (first, second) = line.split_once(' ').ok_or(ImportError::Listing)?;
+        if first == "HEAD" {
+            self.head = Some(oid(second)?);
+            return Ok(());
+        }
+        let (first, name) = (oid(first)?, second.trim_end_matches('*'));
+        if second.ends_with('*') && name.starts_with("refs/heads/") {
+            self.branch = Some(name.to_owned());
+            self.head = Some(first.clone());
+        }
+        self.refs.insert(name.to_owned(), first);
+        Ok(())
     }
 }
 
@@ -110,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_listing_is_read() {
-        let text = format!("{A}\nrefs/heads/main\n\n{A} refs/heads/main\n{A} refs/tags/v1\nend\n");
+        let text = format!("{A} refs/heads/main*\n{A} refs/tags/v1 \nend\n");
         let inside = Inside::parse(text.as_bytes()).unwrap();
         assert_eq!(inside.branch.as_deref(), Some("refs/heads/main"));
         assert_eq!(inside.head, Oid::parse(A));
@@ -118,8 +129,15 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_without_a_branch_is_read() {
+        let text = format!("{A} refs/heads/main \nHEAD {A}\nend\n");
+        let inside = Inside::parse(text.as_bytes()).unwrap();
+        assert_eq!((inside.branch, inside.head), (None, Oid::parse(A)));
+    }
+
+    #[test]
     fn a_listing_without_commits_is_read() {
-        let inside = Inside::parse(b"HEAD\n\nend\n").unwrap();
+        let inside = Inside::parse(b"\nHEAD \nend\n").unwrap();
         assert_eq!(inside, Inside::default());
     }
 
@@ -127,11 +145,11 @@ mod tests {
     fn a_listing_that_is_cut_or_false_is_refused() {
         for bad in [
             "".to_owned(),
-            "HEAD\n\n".to_owned(),
-            format!("{A}\nrefs/heads/main\n\n{A} refs/heads/main\n"),
-            format!("{A}\n\n{A}\nend\n"),
-            "\nnothing refs/heads/main\nend\n".to_owned(),
-            "/etc/passwd\n\nend\n".to_owned(),
+            "HEAD \n".to_owned(),
+            format!("{A} refs/heads/main*\n"),
+            format!("{A}\nend\n"),
+            "nothing refs/heads/main\nend\n".to_owned(),
+            "HEAD /etc/passwd\nend\n".to_owned(),
         ] {
             assert!(Inside::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
