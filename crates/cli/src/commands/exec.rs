@@ -254,6 +254,7 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
         assemble(&home, &request, &opened, &files, surface).await?;
     let ages = surface.with(|surface| surface.ages());
     let outcome = drive(&mut driver, &opened, schema).await;
+    // Signals are still for the turn: the first one does not end the program in between.
     if !matches!(outcome, Err(DriverError::Cell(_))) {
         bring_home(import, cell.as_ref(), &driver, surface).await;
     }
@@ -300,13 +301,10 @@ async fn bring_home(
         Ok(None) => return,
         Err(failure) => Err(failure),
     };
-    let warnings = match imported {
-        Ok(imported) => imported.warnings(),
-        Err(failure) => vec![failure.message()],
-    };
-    for warning in warnings {
-        surface.with(|surface| surface.warning("git", &warning));
-    }
+    surface.with(|surface| match imported {
+        Ok(imported) => surface.imported(&imported),
+        Err(failure) => surface.warning("git", &failure.message()),
+    });
 }
 
 /// Puts the driver together; the cell is made while the session's files are.

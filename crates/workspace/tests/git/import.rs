@@ -318,6 +318,11 @@ async fn branches_tags_and_merges_come_home() {
     assert_eq!(imported.refs.len(), 4);
     assert_eq!(fate(&imported, "refs/heads/topic/x"), &Fate::Created);
     assert_eq!(fate(&imported, "refs/tags/v2"), &Fate::Created);
+    let lines = imported.lines();
+    assert!(lines[0].starts_with("branch main moved from "), "{lines:?}");
+    let topic_line = format!("branch topic/x made at {}", &topic.as_str()[..10]);
+    assert_eq!(lines[1], topic_line);
+    assert!(lines[2].starts_with("tag v1 made at "), "{lines:?}");
     assert_eq!(session.outside(&["rev-parse", "main"]), main.as_str());
     assert_eq!(session.outside(&["rev-parse", "topic/x"]), topic.as_str());
     assert_eq!(session.outside(&["cat-file", "-t", "v2"]), "tag");

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 
 use recto_protocol::{Record, SessionId};
 use recto_runtime::{LiveEvent, Sink};
+use recto_workspace::git::import::Imported;
 
 use super::super::report::{Ages, Closing, Output, verdict_word};
 use super::opening::Opened;
@@ -85,6 +86,18 @@ impl Surface {
         match &mut self.face {
             Face::Jsonl(jsonl) => jsonl.warning(code, text),
             Face::Human(human) => human.banner(&format!("warning: {}", safe(text))),
+        }
+    }
+
+    /// Tells of branches and tags that came home, and of what did not.
+    pub fn imported(&mut self, imported: &Imported) {
+        if let Face::Human(human) = &mut self.face {
+            for line in imported.lines() {
+                human.banner(&safe_line(&line, MOST_NAME));
+            }
+        }
+        for warning in imported.warnings() {
+            self.warning("git", &warning);
         }
     }
 

@@ -108,16 +108,16 @@ impl<'a> Quarantine<'a> {
             // Objects that were never fetched are no gap.
             call = call.config("remote.host.promisor=true");
         }
-        call.owner(self.owner)
-            // No object's size is believed: git may not reserve more than this at once.
-            .env("GIT_ALLOC_LIMIT", self.alloc_limit().to_string())
-            .time_limit(self.limits.time)
+        call.owner(self.owner).time_limit(self.limits.time)
     }
 
-    /// An object, or the tables of as many as there may be.
-    fn alloc_limit(&self) -> u64 {
+    /// A call on objects whose sizes are not checked yet: git may not reserve more at once than an
+    /// object may have, or the tables of as many as there may be. Later calls are not held to it,
+    /// since a large repository's own index takes more.
+    fn wary(&self, command: &'static str) -> Call {
         let tables = u64::from(self.limits.objects) * 128;
-        self.limits.object_bytes.max(tables).max(64 << 20) + (1 << 20)
+        let limit = self.limits.object_bytes.max(tables).max(64 << 20) + (1 << 20);
+        self.call(command).env("GIT_ALLOC_LIMIT", limit.to_string())
     }
 
     /// Indexes and checks a pack, and counts its objects.
@@ -131,7 +131,7 @@ impl<'a> Quarantine<'a> {
             "--strict"
         };
         let written = self
-            .call("index-pack")
+            .wary("index-pack")
             .input_file(pack.rewound()?)
             .args(["--stdin", "--threads=1", check])
             .args([format!("--max-input-size={}", self.limits.pack_bytes)])
@@ -150,7 +150,7 @@ impl<'a> Quarantine<'a> {
     async fn check_sizes(&self, index: &Path) -> Result<u32, ImportError> {
         let format = if self.sha256 { "sha256" } else { "sha1" };
         let listed = self
-            .call("show-index")
+            .wary("show-index")
             .input_file(File::open(index).map_err(ImportError::Quarantine)?)
             .args([format!("--object-format={format}")])
             .read()
@@ -161,7 +161,7 @@ impl<'a> Quarantine<'a> {
             .filter_map(|line| line.split(' ').nth(1))
             .collect();
         let sizes = self
-            .call("cat-file")
+            .wary("cat-file")
             .args(["--batch-check=%(objectname) %(objecttype) %(objectsize)"])
             .input(lines(names.iter()))
             .read()
@@ -191,7 +191,7 @@ impl<'a> Quarantine<'a> {
         }
         let limit = self.limits.tree_bytes;
         let batch = self
-            .call("cat-file")
+            .wary("cat-file")
             .args(["--batch"])
             .input(lines(names.iter()))
             .limit(limit)

@@ -1,11 +1,31 @@
 //! What a surface says of an import.
 
-use super::{Fate, Imported, ImportedRef, Notable, NotableKind};
+use super::{Fate, Imported, ImportedRef, Notable, NotableKind, Oid};
 
 impl Imported {
     /// Whether anything was brought home.
     pub fn is_empty(&self) -> bool {
         self.refs.is_empty()
+    }
+
+    /// What became of the user's own branches and tags, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        let followed = self.refs.iter().filter_map(|one| {
+            let (kind, name) = match one.name.strip_prefix("refs/tags/") {
+                Some(tag) => ("tag", tag),
+                None => ("branch", one.name.strip_prefix("refs/heads/")?),
+            };
+            let (name, to) = (plain(name), short(&one.oid));
+            match &one.fate {
+                Fate::Moved { from: Some(from) } => {
+                    Some(format!("{kind} {name} moved from {} to {to}", short(from)))
+                }
+                Fate::Moved { from: None } => Some(format!("{kind} {name} begins at {to}")),
+                Fate::Created => Some(format!("{kind} {name} made at {to}")),
+                Fate::Kept(_) => None,
+            }
+        });
+        followed.collect()
     }
 
     /// What people should know, a sentence each. Nothing is said of a branch that simply followed.
@@ -59,6 +79,10 @@ fn told(one: &Notable) -> String {
         }
         NotableKind::Unseen => format!("there are too many changes on {name} to look through"),
     }
+}
+
+fn short(oid: &Oid) -> &str {
+    &oid.as_str()[..10]
 }
 
 /// A name without what a terminal would act on.
