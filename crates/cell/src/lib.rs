@@ -5,20 +5,23 @@
 //! the same binary, re-executed as `recto cell-init` ([`init_main`]). `docs/cell.md` describes the
 //! protocol and what holds inside; `docs/design/0002-cell-launch.md` says why.
 
+mod aftermath;
 mod harness;
 mod init;
+mod layer;
 mod plan;
 mod probe;
-mod quarantine;
 mod seccomp;
 mod spec;
 mod stub;
+mod walk;
 mod wire;
 
 pub use harness::launch;
 pub use init::init_main;
+pub use layer::{Layer, LayerError, LayerSize};
 pub use plan::secrets_of;
 pub use probe::{Finding, Status, probe};
 pub use seccomp::{DENIED, Denied};
-pub use spec::{CELL_USER, CellSpec, Doors, Limits, default_tool_dirs};
+pub use spec::{CELL_USER, CellSpec, Doors, GitView, Limits, default_tool_dirs};
 pub use wire::{Error as ProtocolError, VERSION as PROTOCOL_VERSION};

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use recto_protocol::policy::Policy;
 use recto_protocol::ports::cell::{Door, Gateway};
 
+use crate::layer::Layer;
+
 /// The user and group that a harness running as root becomes inside; nobody's on common systems
 /// (ordinary users end at 60,000, systemd's dynamic ones begin at 61,184 and end at 65,519, its
 /// containers begin at 524,288). It owns nothing on disk: the work tree is shown as its own.
@@ -39,6 +41,17 @@ pub struct CellSpec {
     pub limits: Limits,
     /// Places on the cell's loopback that are answered outside. Needs a network of its own.
     pub doors: Option<Doors>,
+    /// What commands see in place of the trees' git directories when they may write.
+    pub git: GitView,
+    /// Takes what is written into the work tree and the further writable directories, which stay
+    /// as they are; None writes into them.
+    pub work_layer: Option<Layer>,
+    /// The user and group inside, in the kernel's eyes, when the harness is root: [`CELL_USER`] if
+    /// None. Cells with different ones can't touch each other's files and processes even without
+    /// their namespaces.
+    pub user: Option<u32>,
+    /// Goes on where the kernel has no Landlock, with one wall less.
+    pub without_landlock: bool,
 }
 
 /// The doors of a cell, and who answers.
@@ -56,6 +69,19 @@ impl std::fmt::Debug for Doors {
             .field("list", &self.list)
             .finish_non_exhaustive()
     }
+}
+
+/// What commands see in place of a git directory. The host's is never changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GitView {
+    /// A copy-on-write view that ends with the cell.
+    #[default]
+    Scratch,
+    /// A copy-on-write view whose changes are kept here: the next cell sees them. The layer may
+    /// serve many repositories, each at its own path.
+    Layer(Layer),
+    /// The git directory itself, read-only: nothing can be committed.
+    ReadOnly,
 }
 
 /// What a cell may take; all of it holds without an administrator's help.
@@ -96,6 +122,10 @@ impl CellSpec {
             files: Vec::new(),
             limits: Limits::default(),
             doors: None,
+            git: GitView::default(),
+            work_layer: None,
+            user: None,
+            without_landlock: false,
         }
     }
 

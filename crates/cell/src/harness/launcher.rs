@@ -73,7 +73,7 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     let Plan {
         setup: mut orders,
         stubs: planned,
-        absent,
+        aftermath,
     } = plan(spec)?;
     let filter = if orders.isolation == Isolation::Direct {
         bytes::Bytes::new()
@@ -94,9 +94,9 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     let child = spawn(spec, isolation, streams).map_err(|error| setup("start cell-init", error))?;
     // Meanwhile the new process loads. It waits for its orders, so the stubs come in time.
     let mut stubs = Stubs::default();
-    if !planned.is_empty() || !absent.is_empty() {
+    if !planned.is_empty() || !aftermath.is_empty() {
         let paths = planned.iter().map(|stub| stub.path.clone()).collect();
-        stubs = Stubs::announce(&spec.exe, paths, absent, alive.into());
+        stubs = Stubs::announce(&spec.exe, paths, aftermath, alive.into());
         for StubPlan { path, owner } in planned {
             if stubs.make(&path, owner).is_err() {
                 // What the harness can't make, the cell can't either.

@@ -78,6 +78,30 @@ pub(super) fn explain(error: &SetupError, isolation: Isolation) -> CellError {
             ),
         );
     }
+    if step.starts_with("use Landlock") {
+        return unavailable(
+            "this kernel has no Landlock of version 2 or newer".to_owned(),
+            format!(
+                "Use Linux 5.19 or newer with Landlock among its security modules (`lsm=landlock,…` \
+                 on the kernel's command line), or {WITHOUT}."
+            ),
+        );
+    }
+    if step.contains(": lock ") {
+        return unavailable(
+            format!("{step}: another cell uses this layer"),
+            "Wait until it has ended, or use another layer.".to_owned(),
+        );
+    }
+    if step.starts_with("overlay ") || step.starts_with("open the layers") {
+        return unavailable(
+            format!("{step}: {source}"),
+            format!(
+                "Use Linux 5.19 or newer with overlayfs (`modprobe overlay`) and keep layers on \
+                 ext4, xfs, btrfs or tmpfs, or {WITHOUT}."
+            ),
+        );
+    }
     if error.errno == libc::ENOSYS || step.starts_with("install the seccomp") {
         return unavailable(
             format!("{step}: {source}"),

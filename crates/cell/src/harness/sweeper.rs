@@ -13,7 +13,7 @@ use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
-use crate::quarantine::Absent;
+use crate::aftermath::Aftermath;
 use crate::stub::Stub;
 use crate::wire::SweepOrder;
 
@@ -22,7 +22,7 @@ use crate::wire::SweepOrder;
 #[derive(Debug, Default)]
 pub(super) struct Stubs {
     held: Vec<Stub>,
-    absent: Vec<Absent>,
+    aftermath: Vec<Aftermath>,
     id: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ impl Stubs {
     pub(super) fn announce(
         exe: &Path,
         paths: Vec<PathBuf>,
-        absent: Vec<Absent>,
+        aftermath: Vec<Aftermath>,
         alive: OwnedFd,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -40,13 +40,13 @@ impl Stubs {
         let order = SweepOrder::Watch {
             id,
             paths,
-            absent: absent.clone(),
+            aftermath: aftermath.clone(),
         };
         // Without a sweeper a killed harness leaves empty directories, until its next start.
         let sent = sweeper(exe).is_some_and(|socket| tell(socket, &order, Some(&alive)).is_ok());
         Self {
             held: Vec::new(),
-            absent,
+            aftermath,
             id: sent.then_some(id),
         }
     }
@@ -63,8 +63,8 @@ impl Drop for Stubs {
         for stub in self.held.drain(..) {
             stub.release();
         }
-        for absent in &self.absent {
-            absent.restore();
+        for aftermath in &self.aftermath {
+            aftermath.settle();
         }
         if let (Some(id), Some(socket)) = (self.id, SWEEPER.get().and_then(Option::as_ref)) {
             // A sweeper that is gone has nothing to forget.

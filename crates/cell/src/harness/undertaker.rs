@@ -44,7 +44,9 @@ impl Init {
         kill(&pidfd);
         gone(&pidfd).await;
         reap(&pidfd);
-        drop(self.stubs.take());
+        // It may walk through large trees.
+        let stubs = self.stubs.take();
+        let _ = tokio::task::spawn_blocking(move || drop(stubs)).await;
     }
 }
 

@@ -14,7 +14,12 @@ use super::{Failed, Step};
 use crate::wire::Setup;
 
 /// What every cell hides of /proc: files, then directories that stay readable but not writable.
-const PROC_MASKED: [&str; 8] = [
+const PROC_MASKED: [&str; 13] = [
+    "acpi",
+    "asound",
+    "interrupts",
+    "latency_stats",
+    "scsi",
     "kcore",
     "keys",
     "key-users",
@@ -68,10 +73,14 @@ pub(super) fn attach_devices(
     Ok(())
 }
 
+/// Where the whole scratch is while the cell is built.
+const WHOLE: &str = ".scratch";
+
 /// The places that a cell may write besides its trees; nothing of them outlives it. They are parts
 /// of one file system, so that the limits hold for all of them together.
-pub(super) fn scratch(root: BorrowedFd<'_>, setup: &Setup) -> Result<(), Failed> {
-    const WHOLE: &str = ".scratch";
+///
+/// Gives the whole, which stays attached until [`hide_scratch`].
+pub(super) fn scratch(root: BorrowedFd<'_>, setup: &Setup) -> Result<OwnedFd, Failed> {
     let step = "make a scratch directory";
     let size = setup.limits.scratch_bytes.to_string();
     let inodes = setup.limits.scratch_inodes.to_string();
@@ -93,7 +102,12 @@ pub(super) fn scratch(root: BorrowedFd<'_>, setup: &Setup) -> Result<(), Failed>
         let tree = clone_tree(place.as_fd()).step(step)?;
         attach(root, at, tree.as_fd(), true)?;
     }
-    // The parts stay; the whole is nowhere to be seen.
+    Ok(whole)
+}
+
+/// Takes the whole scratch out of sight; its parts stay.
+pub(super) fn hide_scratch(root: BorrowedFd<'_>) -> Result<(), Failed> {
+    let step = "hide the scratch directory";
     rustix::process::fchdir(root).step(step)?;
     rustix::mount::unmount(WHOLE, UnmountFlags::DETACH).step(step)?;
     rustix::fs::unlinkat(root, WHOLE, AtFlags::REMOVEDIR).step(step)

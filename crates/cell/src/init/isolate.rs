@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 
-use super::{Failed, Step, check, doors, link::Link, mounts, namespaces, privileges, serve};
+use super::{
+    Failed, Step, check, doors, landlock, link::Link, mounts, namespaces, privileges, serve,
+};
 use crate::wire::{self, Event, Isolation, Request, Setup};
 
 /// Reads what to build, builds it and serves it.
@@ -74,7 +76,10 @@ fn launch(stream: &mut UnixStream, setup: &Setup, filter: &[u8]) -> Result<Stage
         return Ok(Stage::Launcher);
     }
     privileges::die_with_parent(None)?;
-    mounts::build(setup, &idmaps)?;
+    for lock in mounts::build(setup, &idmaps)? {
+        // Held until this process ends, whatever ends it.
+        let _ = std::os::fd::IntoRawFd::into_raw_fd(lock);
+    }
     drop(idmaps);
     if !setup.network_open {
         namespaces::loopback_up().step("bring up the loopback interface")?;
@@ -87,9 +92,7 @@ fn launch(stream: &mut UnixStream, setup: &Setup, filter: &[u8]) -> Result<Stage
     privileges::drop_all()?;
     // Changing user or capabilities may have cleared it.
     privileges::die_with_parent(None)?;
-    if setup.network_open {
-        privileges::scope_abstract_sockets();
-    }
+    landlock::restrict(setup)?;
     privileges::filter(filter)?;
     Ok(Stage::Inside)
 }

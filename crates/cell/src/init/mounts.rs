@@ -9,25 +9,29 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, UnmountFlags};
 
-use super::furniture::{attach_devices, attach_proc, devices, scratch};
+use super::furniture::{attach_devices, attach_proc, devices, hide_scratch, scratch};
+use super::overlay::Overlays;
 use super::tree::{
     READ_ONLY, TAME, attach, clone_tree, cover, filesystem, is_directory, open_beneath, parent,
     set_attributes,
 };
 use super::{Failed, Step, namespaces::IdMaps};
-use crate::wire::{Mount, MountKind, Setup};
+use crate::wire::{IdMap, Mount, MountKind, Setup};
 
-/// Builds the cell's root, makes it `/`, and lets go of the host's.
-pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<(), Failed> {
+/// Builds the cell's root, makes it `/`, and lets go of the host's. Gives the locks on layers, to
+/// be held as long as the cell lives.
+pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Failed> {
     set_attributes(CWD, "/", libc::AT_RECURSIVE, |attr| {
         attr.propagation = libc::MS_PRIVATE
     })
     .step("make mounts private")?;
     let mut sources = Vec::with_capacity(setup.mounts.len());
     for mount in &setup.mounts {
-        sources.push(source(mount, idmaps)?);
+        sources.push(sources_of(mount, idmaps)?);
     }
-    let proc = filesystem("proc", &[], TAME | libc::MOUNT_ATTR_NOEXEC)?;
+    // Only its own processes are seen by whoever may not trace; PID 1 is seen by nobody.
+    let options = [("hidepid", "invisible")];
+    let proc = filesystem("proc", &options, TAME | libc::MOUNT_ATTR_NOEXEC)?;
     let devices = devices()?;
 
     let root = filesystem(
@@ -39,11 +43,14 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<(), Failed> {
         .step("attach the new root")?;
     let masks = Masks::new(root.as_fd())?;
     attach_devices(root.as_fd(), devices)?;
-    scratch(root.as_fd(), setup)?;
+    let whole = scratch(root.as_fd(), setup)?;
     attach_proc(root.as_fd(), &proc, &masks)?;
-    for (mount, source) in setup.mounts.iter().zip(sources) {
-        place(root.as_fd(), mount, source, &masks)?;
+    let mut overlays = Overlays::new(root.as_fd(), whole.as_fd(), setup);
+    for (mount, sources) in setup.mounts.iter().zip(sources) {
+        place(root.as_fd(), mount, sources, &masks, &mut overlays)?;
     }
+    let locks = overlays.into_locks();
+    hide_scratch(root.as_fd())?;
     for (path, content) in &setup.files {
         own_file(root.as_fd(), path, content)?;
     }
@@ -56,19 +63,32 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<(), Failed> {
     rustix::process::fchdir(&root).step("enter the new root")?;
     rustix::process::pivot_root(".", ".").step("pivot into the new root")?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).step("let go of the old root")?;
-    rustix::process::chdir("/").step("enter the new root")
+    rustix::process::chdir("/").step("enter the new root")?;
+    Ok(locks)
 }
 
-/// A detached copy of what a bind shows, with its attributes; None for what has no source.
-fn source(mount: &Mount, idmaps: &IdMaps) -> Result<Option<OwnedFd>, Failed> {
-    let MountKind::Bind {
-        source,
-        writable,
-        idmap,
-    } = &mount.kind
-    else {
-        return Ok(None);
-    };
+/// Detached copies of what a mount shows, with their attributes.
+fn sources_of(mount: &Mount, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Failed> {
+    match &mount.kind {
+        MountKind::Bind {
+            source: path,
+            writable,
+            idmap,
+        } => Ok(vec![source(path, *writable, idmap.as_ref(), idmaps)?]),
+        MountKind::Overlay { lowers, idmap, .. } => lowers
+            .iter()
+            .map(|path| source(path, false, idmap.as_ref(), idmaps))
+            .collect(),
+        MountKind::Mask | MountKind::Symlink { .. } => Ok(Vec::new()),
+    }
+}
+
+fn source(
+    source: &Path,
+    writable: bool,
+    idmap: Option<&IdMap>,
+    idmaps: &IdMaps,
+) -> Result<OwnedFd, Failed> {
     let name = |what: &str| format!("{what} {}", source.display());
     let place = open_beneath(CWD, source).step(&name("open"))?;
     let tree = clone_tree(place.as_fd()).step(&name("bind"))?;
@@ -83,7 +103,7 @@ fn source(mount: &Mount, idmaps: &IdMaps) -> Result<Option<OwnedFd>, Failed> {
     };
     let recursive = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     set_attributes(&tree, "", recursive, |attr| {
-        attr.attr_set = TAME | if *writable { 0 } else { READ_ONLY };
+        attr.attr_set = TAME | if writable { 0 } else { READ_ONLY };
     })
     .step(&name("restrict"))?;
     if let Some(owner) = owner {
@@ -93,28 +113,32 @@ fn source(mount: &Mount, idmaps: &IdMaps) -> Result<Option<OwnedFd>, Failed> {
         })
         .step(&name("idmap"))?;
     }
-    Ok(Some(tree))
+    Ok(tree)
 }
 
 fn place(
     root: BorrowedFd<'_>,
     mount: &Mount,
-    source: Option<OwnedFd>,
+    sources: Vec<OwnedFd>,
     masks: &Masks,
+    overlays: &mut Overlays<'_>,
 ) -> Result<(), Failed> {
     let name = |what: &str| format!("{what} {}", mount.at.display());
-    match (&mount.kind, source) {
-        (MountKind::Bind { .. }, Some(tree)) => {
+    match &mount.kind {
+        MountKind::Bind { .. } => sources.iter().try_for_each(|tree| {
             let directory = is_directory(tree.as_fd()).step(&name("look at"))?;
             attach(root, &mount.at, tree.as_fd(), directory)
+        }),
+        MountKind::Overlay { upper, .. } => {
+            let tree = overlays.make(&sources, upper.as_ref(), &mount.at)?;
+            attach(root, &mount.at, tree.as_fd(), true)
         }
-        (MountKind::Bind { .. }, None) => Ok(()),
-        (MountKind::Mask, _) => match open_beneath(root, &mount.at) {
+        MountKind::Mask => match open_beneath(root, &mount.at) {
             Ok(target) => masks.cover(target.as_fd()).step(&name("mask")),
             // Not shown, so nothing to hide.
             Err(_) => Ok(()),
         },
-        (MountKind::Symlink { target }, _) => {
+        MountKind::Symlink { target } => {
             let (parent, last) = parent(root, &mount.at)?;
             rustix::fs::symlinkat(target, &parent, last).step(&name("link"))
         }

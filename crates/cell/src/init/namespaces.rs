@@ -8,6 +8,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use super::{Failed, Step, check};
 use crate::wire::{IdMap, Isolation, MountKind, Setup};
 
+/// `libc` lacks it. It takes effect for children only, so for PID 1.
+const CLONE_NEWTIME: libc::c_int = 0x80;
+
 /// User namespaces that carry a mount's id mapping.
 pub(super) type IdMaps = BTreeMap<IdMap, OwnedFd>;
 
@@ -16,6 +19,9 @@ pub(super) fn idmaps(setup: &Setup) -> Result<IdMaps, Failed> {
     let mut maps = IdMaps::new();
     for mount in &setup.mounts {
         if let MountKind::Bind {
+            idmap: Some(owner), ..
+        }
+        | MountKind::Overlay {
             idmap: Some(owner), ..
         } = mount.kind
             && !maps.contains_key(&owner)
@@ -58,12 +64,12 @@ fn idmap(owner: IdMap, uid: u32, gid: u32) -> io::Result<OwnedFd> {
     }
     let fd = std::fs::write(
         format!("/proc/{pid}/uid_map"),
-        format!("{} {uid} 1\n", owner.uid),
+        format!("{} {uid} {}\n", owner.uid, owner.count),
     )
     .and_then(|()| {
         std::fs::write(
             format!("/proc/{pid}/gid_map"),
-            format!("{} {gid} 1\n", owner.gid),
+            format!("{} {gid} {}\n", owner.gid, owner.count),
         )
     })
     .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
@@ -81,7 +87,8 @@ pub(super) fn unshare(setup: &Setup) -> Result<(), Failed> {
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
+        | libc::CLONE_NEWCGROUP
+        | CLONE_NEWTIME;
     if !setup.network_open {
         flags |= libc::CLONE_NEWNET;
     }

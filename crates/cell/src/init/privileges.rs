@@ -113,36 +113,6 @@ pub(super) fn drop_all() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Keeps abstract unix sockets of the host's network namespace out of reach (Landlock ABI 6).
-/// Best effort: an open network was asked for, and older kernels have no such scope.
-pub(super) fn scope_abstract_sockets() {
-    #[repr(C)]
-    struct Ruleset {
-        handled_access_fs: u64,
-        handled_access_net: u64,
-        scoped: u64,
-    }
-    const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
-    let ruleset = Ruleset {
-        handled_access_fs: 0,
-        handled_access_net: 0,
-        scoped: SCOPE_ABSTRACT_UNIX_SOCKET,
-    };
-    // SAFETY: the pointer and the size describe `ruleset`, which lives until the call returns.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            std::ptr::from_ref(&ruleset),
-            size_of::<Ruleset>(),
-            0u32,
-        )
-    };
-    if fd >= 0 {
-        // SAFETY: takes the ruleset's descriptor and flags only. The descriptor is close-on-exec.
-        unsafe { libc::syscall(libc::SYS_landlock_restrict_self, fd, 0u32) };
-    }
-}
-
 /// Installs the compiled filter: 8 bytes per instruction.
 pub(super) fn filter(program: &[u8]) -> Result<(), Failed> {
     let mut instructions: Vec<libc::sock_filter> = program

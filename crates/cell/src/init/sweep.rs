@@ -15,7 +15,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::PidfdFlags;
 
 use super::{pages, privileges};
-use crate::quarantine::Absent;
+use crate::aftermath::Aftermath;
 use crate::stub;
 use crate::wire::SweepOrder;
 
@@ -28,7 +28,7 @@ const PATIENCE: Timespec = Timespec {
 /// What is left to do for a cell.
 struct Watched {
     paths: Vec<PathBuf>,
-    absent: Vec<Absent>,
+    aftermath: Vec<Aftermath>,
     alive: Option<OwnedFd>,
 }
 
@@ -47,10 +47,14 @@ pub(super) fn run(parent: i32) -> ExitCode {
     let mut watched: BTreeMap<u64, Watched> = BTreeMap::new();
     while let Some((order, alive)) = receive(input.as_fd()) {
         match order {
-            SweepOrder::Watch { id, paths, absent } => {
+            SweepOrder::Watch {
+                id,
+                paths,
+                aftermath,
+            } => {
                 let cell = Watched {
                     paths,
-                    absent,
+                    aftermath,
                     alive,
                 };
                 watched.insert(id, cell);
@@ -72,8 +76,8 @@ pub(super) fn run(parent: i32) -> ExitCode {
         for path in cell.paths {
             stub::remove(&path);
         }
-        for absent in cell.absent {
-            absent.restore();
+        for aftermath in cell.aftermath {
+            aftermath.settle();
         }
     }
     ExitCode::SUCCESS

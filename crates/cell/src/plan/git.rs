@@ -1,201 +1,184 @@
-//! What of a repository a cell may not change: what makes a later `git` of the host run programs
-//! (configuration, hooks), and the agent's own configuration.
+//! What of a tree its cell may not change: repositories, and the agent's own configuration.
+//!
+//! The tree's own git directory is shown as a copy-on-write view: everything works on it, and the
+//! host's stays as it is, byte for byte. Repositories deeper inside are read-only.
 
 use std::path::{Path, PathBuf};
 
 use recto_protocol::ports::cell::CellError;
 
+use super::survey::Survey;
 use super::{bind, owner};
-use crate::quarantine::Absent;
+use crate::aftermath::Aftermath;
+use crate::layer;
+use crate::spec::GitView;
 use crate::stub;
-use crate::wire::{IdMap, Mount};
-
-/// Files of a git directory that name programs or other places; protected when they exist.
-const GIT_FILES: [&str; 5] = [
-    "config",
-    "config.worktree",
-    "commondir",
-    "info/attributes",
-    "objects/info/alternates",
-];
-
-/// Directories of a git directory that hold such files; pinned, so that they can't be moved away
-/// and made again.
-const GIT_DIRECTORIES: [&str; 3] = ["info", "objects", "objects/info"];
-
-/// Files of a linked worktree's own directory.
-const WORKTREE_FILES: [&str; 3] = ["gitdir", "commondir", "config.worktree"];
-
-/// Most directories of submodules and linked worktrees that are pinned one by one; what holds more
-/// is read-only as a whole. Each costs a few mounts.
-const MOST_INNER: usize = 24;
+use crate::wire::{IdMap, Mount, MountKind, Upper};
 
 /// The agent's configuration at the root of a work tree, present or not.
 const AGENT: [&str; 2] = [".recto", ".agents"];
 
-/// The protections of one work tree.
+/// The protections of one writable tree.
 #[derive(Default)]
 pub(super) struct Protection {
-    /// Repositories outside the tree that it belongs to, shown like the tree.
-    pub(super) shown: Vec<Mount>,
-    /// Read-only binds over what must stay.
-    pub(super) protected: Vec<Mount>,
+    /// Mounts over what must stay, parents first.
+    pub(super) mounts: Vec<Mount>,
     /// Directories among them that must be made for it.
     pub(super) stubs: Vec<PathBuf>,
-    /// Files that can't be pinned because they are absent.
-    pub(super) absent: Vec<Absent>,
+    /// What must be seen to when the cell has ended.
+    pub(super) aftermath: Aftermath,
 }
 
-impl Protection {
-    /// Pins a file or directory as it is, if it exists. Symbolic links can't be pinned.
-    fn existing(&mut self, path: PathBuf, idmap: Option<IdMap>) {
-        let meta = std::fs::symlink_metadata(&path);
-        if meta.is_ok_and(|meta| meta.is_dir() || meta.is_file()) {
-            self.protected.push(bind(path, false, idmap));
-        }
-    }
+/// What is done with the git directory of a tree.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) writable: bool,
+    pub(super) git: &'a GitView,
+    pub(super) root: bool,
+}
 
-    /// Pins a directory; one that is absent, or another cell's stub, becomes a stub.
-    fn directory(&mut self, path: PathBuf, idmap: Option<IdMap>) {
-        match std::fs::symlink_metadata(&path) {
-            Ok(_) if !stub::is_stub(&path) => self.existing(path, idmap),
-            _ => {
-                self.stubs.push(path.clone());
-                self.protected.push(bind(path, false, idmap));
-            }
+impl View<'_> {
+    /// Shows a git directory at its place.
+    fn of(self, git: &Path, idmap: Option<IdMap>) -> Mount {
+        let upper = match self.git {
+            GitView::Scratch => Upper::Scratch,
+            GitView::Layer(layer) => Upper::Layer {
+                directory: layer.directory().to_owned(),
+                part: layer::part_of(git),
+            },
+            GitView::ReadOnly => return bind(git.to_owned(), false, idmap),
+        };
+        if !self.writable {
+            return bind(git.to_owned(), false, idmap);
         }
-    }
-
-    /// Pins a git directory itself, so that it can't be moved away, and what it must keep.
-    fn git_directory(&mut self, git: &Path, idmap: Option<IdMap>) {
-        self.protected.push(bind(git.to_owned(), true, idmap));
-        for name in GIT_DIRECTORIES {
-            self.place(git.join(name), idmap);
+        Mount {
+            at: git.to_owned(),
+            kind: MountKind::Overlay {
+                lowers: vec![git.to_owned()],
+                idmap,
+                upper: Some(upper),
+            },
         }
-        for name in GIT_FILES {
-            self.existing(git.join(name), idmap);
-        }
-        self.absent.push(Absent::of(git, &GIT_FILES));
-        self.directory(git.join("hooks"), idmap);
-    }
-
-    /// Pins a directory where it is; its content may change.
-    fn place(&mut self, path: PathBuf, idmap: Option<IdMap>) -> bool {
-        let is_there = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir());
-        if is_there {
-            self.protected.push(bind(path, true, idmap));
-        }
-        is_there
-    }
-
-    /// Pins a repository: its git directory and those inside it, of submodules and worktrees.
-    fn repository(&mut self, git: &Path, idmap: Option<IdMap>) {
-        self.git_directory(git, idmap);
-        for name in ["modules", "worktrees"] {
-            let mut inner = Self::default();
-            let mut left = MOST_INNER;
-            let path = git.join(name);
-            let whole = match name {
-                "modules" => inner.modules(&path, idmap, &mut left),
-                _ => inner.worktrees(&path, idmap, &mut left),
-            };
-            if whole.is_some() {
-                self.protected.append(&mut inner.protected);
-                self.stubs.append(&mut inner.stubs);
-                self.absent.append(&mut inner.absent);
-            } else {
-                self.protected.push(bind(path, false, idmap));
-            }
-        }
-    }
-
-    /// Pins submodules' git directories, whose names may have several parts. None when there are
-    /// too many.
-    fn modules(&mut self, path: &Path, idmap: Option<IdMap>, left: &mut usize) -> Option<()> {
-        if !self.place(path.to_owned(), idmap) {
-            return Some(());
-        }
-        for inner in directories(path) {
-            *left = left.checked_sub(1)?;
-            if std::fs::symlink_metadata(inner.join("HEAD")).is_ok() {
-                self.git_directory(&inner, idmap);
-                self.modules(&inner.join("modules"), idmap, left)?;
-            } else {
-                self.modules(&inner, idmap, left)?;
-            }
-        }
-        Some(())
-    }
-
-    /// Pins the directories of linked worktrees. None when there are too many.
-    fn worktrees(&mut self, path: &Path, idmap: Option<IdMap>, left: &mut usize) -> Option<()> {
-        if !self.place(path.to_owned(), idmap) {
-            return Some(());
-        }
-        for inner in directories(path) {
-            *left = left.checked_sub(1)?;
-            self.place(inner.clone(), idmap);
-            for name in WORKTREE_FILES {
-                self.existing(inner.join(name), idmap);
-            }
-            self.absent.push(Absent::of(&inner, &WORKTREE_FILES));
-            self.modules(&inner.join("modules"), idmap, left)?;
-        }
-        Some(())
     }
 }
 
-/// The directories in a directory, without links.
-fn directories(path: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    found
-}
-
-/// Finds out what to protect in a work tree.
-pub(super) fn protect(tree: &Path, root: bool, writable: bool) -> Result<Protection, CellError> {
+/// Finds out what to protect in a writable tree.
+pub(super) fn protect(
+    tree: &Path,
+    survey: Survey,
+    view: View<'_>,
+) -> Result<Protection, CellError> {
     let mut found = Protection::default();
-    let idmap = owner(tree, root)?;
+    let idmap = owner(tree, view.root)?;
+    for path in survey.pinned(tree) {
+        found.mounts.push(bind(path, true, idmap));
+    }
+    for path in &survey.fixed {
+        found.mounts.push(bind(path.clone(), false, idmap));
+    }
+    found.aftermath.tree = tree.to_owned();
+    found.aftermath.known = survey.repositories;
     let git = tree.join(".git");
     match std::fs::symlink_metadata(&git) {
-        Ok(meta) if meta.is_dir() => found.repository(&git, idmap),
-        Ok(meta) if meta.is_file() => {
-            found.existing(git.clone(), idmap);
-            linked(&git, &mut found, root, writable)?;
+        Ok(meta) if meta.is_dir() => {
+            found.mounts.push(view.of(&git, idmap));
+            found.link_targets(&git, tree, idmap);
         }
+        Ok(meta) if meta.is_file() => found.mounts.push(bind(git, false, idmap)),
+        Ok(meta) if meta.is_symlink() => found.link(tree, ".git", idmap),
         _ => {}
     }
     for name in AGENT {
-        found.directory(tree.join(name), idmap);
+        found.agent(tree, name, idmap);
     }
+    found
+        .mounts
+        .sort_by_key(|mount| mount.at.components().count());
     Ok(found)
 }
 
-/// A `.git` file leads to a git directory elsewhere. The file may be hostile, so that directory is
-/// shown only if it says itself that it belongs to this tree.
-fn linked(
-    file: &Path,
-    found: &mut Protection,
-    root: bool,
-    writable: bool,
-) -> Result<(), CellError> {
-    let Some(git) = target(file) else {
-        return Ok(());
+impl Protection {
+    /// Pins a directory of the agent's; one that is absent, or another cell's stub, becomes a stub.
+    fn agent(&mut self, tree: &Path, name: &str, idmap: Option<IdMap>) {
+        let path = tree.join(name);
+        match std::fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_symlink() => self.link(tree, name, idmap),
+            Ok(_) if !stub::is_stub(&path) => self.read_only(path, idmap),
+            _ => {
+                self.stubs.push(path.clone());
+                self.read_only(path, idmap);
+            }
+        }
+    }
+
+    /// No mount can lie on a symbolic link: it is put back afterwards, and where it leads is
+    /// read-only.
+    fn link(&mut self, tree: &Path, name: &str, idmap: Option<IdMap>) {
+        let path = tree.join(name);
+        if let Ok(target) = std::fs::read_link(&path) {
+            self.aftermath.links.push((name.to_owned(), target));
+        }
+        self.target(&path, tree, idmap);
+    }
+
+    /// Where a link leads is read-only, with the way there, if it lies in the tree.
+    fn target(&mut self, link: &Path, tree: &Path, idmap: Option<IdMap>) {
+        let Ok(real) = std::fs::canonicalize(link) else {
+            return;
+        };
+        if real == tree || !real.starts_with(tree) || self.has(&real) {
+            return;
+        }
+        let way = real
+            .ancestors()
+            .skip(1)
+            .take_while(|parent| *parent != tree);
+        for parent in way.map(Path::to_owned).collect::<Vec<_>>() {
+            if !self.has(&parent) {
+                self.mounts.push(bind(parent, true, idmap));
+            }
+        }
+        self.read_only(real, idmap);
+    }
+
+    /// Links in a git directory that lead into the tree, where the cell could change what they
+    /// lead to.
+    fn link_targets(&mut self, git: &Path, tree: &Path, idmap: Option<IdMap>) {
+        for entry in std::fs::read_dir(git).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                self.target(&entry.path(), tree, idmap);
+            }
+        }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.mounts.iter().any(|mount| mount.at == path)
+    }
+
+    fn read_only(&mut self, path: PathBuf, idmap: Option<IdMap>) {
+        self.mounts.push(bind(path, false, idmap));
+    }
+}
+
+/// The git directory that a tree's `.git` file leads to, shown at its place.
+///
+/// The file may be hostile, so that directory is shown only if it says itself that it belongs to
+/// this tree.
+pub(super) fn linked(tree: &Path, view: View<'_>) -> Result<Option<Mount>, CellError> {
+    let file = tree.join(".git");
+    if !std::fs::symlink_metadata(&file).is_ok_and(|meta| meta.is_file()) {
+        return Ok(None);
+    }
+    let Some(git) = target(&file) else {
+        return Ok(None);
     };
-    let common = match worktree_of(&git, file) {
+    let common = match worktree_of(&git, &file) {
         Some(common) => common,
-        None if is_submodule_of(&git, file) => git.clone(),
-        None => return Ok(()),
+        None if is_submodule_of(&git, &file) => git,
+        None => return Ok(None),
     };
-    let idmap = owner(&common, root)?;
-    found.shown.push(bind(common.clone(), writable, idmap));
-    // The worktree's own directory is among its inner ones.
-    found.repository(&common, idmap);
-    Ok(())
+    let idmap = owner(&common, view.root)?;
+    Ok(Some(view.of(&common, idmap)))
 }
 
 /// Where a `.git` file points to.

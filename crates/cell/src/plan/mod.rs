@@ -4,6 +4,7 @@ mod env;
 mod files;
 mod git;
 mod paths;
+mod survey;
 
 pub use paths::secrets_of;
 
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 use recto_protocol::policy::{Access, Network};
 use recto_protocol::ports::cell::CellError;
 
-use crate::quarantine::Absent;
+use crate::aftermath::Aftermath;
+use crate::layer;
 use crate::spec::{CELL_USER, CellSpec};
-use crate::wire::{self, IdMap, Isolation, Mount, MountKind, Setup};
+use crate::wire::{self, IdMap, Isolation, Mount, MountKind, Setup, Upper};
 
 /// The private home directory of an isolated cell.
 const HOME: &str = "/home/recto";
@@ -28,8 +30,8 @@ pub(crate) struct Plan {
     pub(crate) setup: Setup,
     /// Directories that must exist while the cell lives, because they are protected by a mount.
     pub(crate) stubs: Vec<StubPlan>,
-    /// What is not there and must not be when the cell has ended.
-    pub(crate) absent: Vec<Absent>,
+    /// What must be seen to in each writable tree when the cell has ended.
+    pub(crate) aftermath: Vec<Aftermath>,
 }
 
 /// A directory to make.
@@ -52,51 +54,50 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         return Ok(direct(spec, work_tree));
     }
     let root = rustix::process::geteuid().is_root();
-    let (uid, gid) = if root {
-        (CELL_USER, CELL_USER)
-    } else {
-        (
-            rustix::process::geteuid().as_raw(),
-            rustix::process::getegid().as_raw(),
-        )
-    };
+    let (uid, gid) = user(spec, root)?;
+    let writable = spec.policy.access == Access::WorkspaceWrite;
     let mut binds = paths::system();
     for path in &spec.readable {
-        if let Some(bind) = paths::tool(path) {
-            binds.push(bind);
-        }
+        binds.extend(paths::tool(path));
     }
-    let writable = spec.policy.access == Access::WorkspaceWrite;
+    let mut channels: Vec<PathBuf> = binds
+        .iter()
+        .flat_map(|bind| tool_channels(spec, bind))
+        .collect();
     let mut trees = vec![work_tree.clone()];
     if writable {
         for path in &spec.policy.writable {
-            trees.push(paths::real_directory(
-                "find a writable directory",
-                Path::new(path),
-            )?);
+            let tree = paths::real_directory("find a writable directory", Path::new(path))?;
+            if !trees.contains(&tree) {
+                trees.push(tree);
+            }
         }
     }
+    let view = git::View {
+        writable,
+        git: &spec.git,
+        root,
+    };
+    let mut inner = Inner::default();
     for tree in &trees {
         binds.retain(|mount| mount.at != *tree);
+        let survey = survey::tree(tree)?;
+        channels.extend(survey.channels.iter().cloned());
+        if let (Some(layer), true) = (&spec.work_layer, writable) {
+            // All that is written stays in the layer, so nothing in it needs protection.
+            binds.push(layered(tree, layer, root)?);
+            continue;
+        }
         binds.push(bind(tree.clone(), writable, owner(tree, root)?));
-    }
-    let (mut protected, mut stubs, mut absent) = (Vec::new(), Vec::new(), Vec::new());
-    for tree in &trees {
-        let git = git::protect(tree, root, writable)?;
-        for mount in git.shown {
+        if let Some(mount) = git::linked(tree, view)? {
             binds.retain(|other| other.at != mount.at);
             binds.push(mount);
         }
-        let owner = owner(tree, root)?.map(|owner| (owner.uid, owner.gid));
-        for path in git.stubs {
-            if !stubs.iter().any(|stub: &StubPlan| stub.path == path) {
-                stubs.push(StubPlan { path, owner });
-            }
+        if writable {
+            let owner = owner(tree, root)?.map(|owner| (owner.uid, owner.gid));
+            inner.add(git::protect(tree, survey, view)?, owner);
         }
-        protected.extend(git.protected);
-        absent.extend(git.absent);
     }
-    absent.retain(|absent| !absent.names.is_empty());
     // A tree below a place that is a link inside: the place is a plain directory then.
     let below: Vec<PathBuf> = binds.iter().map(|mount| mount.at.clone()).collect();
     binds.retain(|mount| {
@@ -108,12 +109,12 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     // Parents before children; what is equally deep keeps its order.
     binds.sort_by_key(|mount| mount.at.components().count());
     let mut mounts = binds;
-    if writable {
-        mounts.extend(protected);
-    } else {
-        stubs.clear();
-        absent.clear();
-    }
+    mounts.extend(inner.mounts);
+    check_layers(&mounts)?;
+    mounts.extend(channels.into_iter().map(|at| Mount {
+        at,
+        kind: MountKind::Mask,
+    }));
     mounts.extend(paths::masks(spec, &work_tree, &mounts)?);
 
     let user = files::user_name(uid, root);
@@ -144,12 +145,96 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             home: HOME.into(),
             mounts,
             files,
+            without_landlock: spec.without_landlock,
             limits: limits(spec),
             doors: doors.iter().map(|door| door.at).collect(),
         },
-        stubs,
-        absent,
+        stubs: inner.stubs,
+        aftermath: inner.aftermath,
     })
+}
+
+/// What lies over the trees.
+#[derive(Default)]
+struct Inner {
+    mounts: Vec<Mount>,
+    stubs: Vec<StubPlan>,
+    aftermath: Vec<Aftermath>,
+}
+
+impl Inner {
+    fn add(&mut self, protection: git::Protection, owner: Option<(u32, u32)>) {
+        for path in protection.stubs {
+            if !self.stubs.iter().any(|stub| stub.path == path) {
+                self.stubs.push(StubPlan { path, owner });
+            }
+        }
+        self.mounts.extend(protection.mounts);
+        self.aftermath.push(protection.aftermath);
+    }
+}
+
+/// The user inside, in the kernel's eyes.
+fn user(spec: &CellSpec, root: bool) -> Result<(u32, u32), CellError> {
+    if !root {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        return Ok((uid.as_raw(), gid.as_raw()));
+    }
+    match spec.user.unwrap_or(CELL_USER) {
+        0 => Err(CellError::Unavailable {
+            reason: "a cell's user can't be root".to_owned(),
+            remedy: "Name a user that owns nothing.".to_owned(),
+        }),
+        user => Ok((user, user)),
+    }
+}
+
+/// Sockets and FIFOs in a tool directory. System directories have none: their owner is root.
+fn tool_channels(spec: &CellSpec, mount: &Mount) -> Vec<PathBuf> {
+    let MountKind::Bind { source, .. } = &mount.kind else {
+        return Vec::new();
+    };
+    if !spec.readable.iter().any(|path| paths::same(path, source)) {
+        return Vec::new();
+    }
+    let found = survey::tool(source).into_iter();
+    let inside = found.filter_map(|path| Some(mount.at.join(path.strip_prefix(source).ok()?)));
+    inside.collect()
+}
+
+/// A tree under a layer.
+fn layered(tree: &Path, layer: &layer::Layer, root: bool) -> Result<Mount, CellError> {
+    Ok(Mount {
+        at: tree.to_owned(),
+        kind: MountKind::Overlay {
+            lowers: vec![tree.to_owned()],
+            idmap: owner(tree, root)?,
+            upper: Some(Upper::Layer {
+                directory: layer.directory().to_owned(),
+                part: layer::part_of(tree),
+            }),
+        },
+    })
+}
+
+/// Refuses layers that can't take what is written, before anything is started.
+fn check_layers(mounts: &[Mount]) -> Result<(), CellError> {
+    for mount in mounts {
+        let MountKind::Overlay {
+            upper: Some(Upper::Layer { directory, .. }),
+            ..
+        } = &mount.kind
+        else {
+            continue;
+        };
+        layer::Layer::at(directory)
+            .check()
+            .map_err(|error| CellError::Unavailable {
+                reason: error.to_string(),
+                remedy: "Keep layers on ext4, xfs, btrfs or tmpfs.".to_owned(),
+            })?;
+    }
+    Ok(())
 }
 
 /// No isolation: the same orders with nothing to mount.
@@ -170,11 +255,12 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             home,
             mounts: Vec::new(),
             files: Vec::new(),
+            without_landlock: spec.without_landlock,
             limits: limits(spec),
             doors: Vec::new(),
         },
         stubs: Vec::new(),
-        absent: Vec::new(),
+        aftermath: Vec::new(),
     }
 }
 
@@ -208,6 +294,7 @@ fn owner(tree: &Path, root: bool) -> Result<Option<IdMap>, CellError> {
     Ok(Some(IdMap {
         uid: meta.uid(),
         gid: meta.gid(),
+        count: 1,
     }))
 }
 

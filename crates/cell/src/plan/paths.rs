@@ -142,7 +142,16 @@ fn unhidable(at: &Path, work_tree: &Path) -> CellError {
 
 /// Whether a host path lies in something that is shown.
 pub(super) fn is_shown(path: &Path, mounts: &[Mount]) -> bool {
-    mounts
-        .iter()
-        .any(|mount| matches!(mount.kind, MountKind::Bind { .. }) && path.starts_with(&mount.at))
+    mounts.iter().any(|mount| {
+        let shows = matches!(
+            mount.kind,
+            MountKind::Bind { .. } | MountKind::Overlay { .. }
+        );
+        shows && path.starts_with(&mount.at)
+    })
+}
+
+/// Whether a path leads to a real one.
+pub(super) fn same(path: &Path, real: &Path) -> bool {
+    path == real || std::fs::canonicalize(path).is_ok_and(|path| path == real)
 }

@@ -9,7 +9,7 @@ pub(crate) use message::{
     Dropped, Event, EventKind, Exit, Hello, InputTaken, KilledAll, Launched, Request, Resize,
     SetupError, Signal, Spawn, SpawnError, SpawnStage, Started, StatsReply,
 };
-pub(crate) use setup::{IdMap, Isolation, Limits, Mount, MountKind, Setup, SweepOrder};
+pub(crate) use setup::{IdMap, Isolation, Limits, Mount, MountKind, Setup, SweepOrder, Upper};
 
 /// The protocol's version, exchanged in the first frame of each side.
 pub const VERSION: u32 = 1;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::quarantine::Absent;
+use crate::aftermath::Aftermath;
 
 /// How PID 1 isolates itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) mounts: Vec<Mount>,
     /// Small files of our own: path and content.
     pub(crate) files: Vec<(PathBuf, String)>,
+    /// Goes on where the kernel has no Landlock.
+    pub(crate) without_landlock: bool,
     pub(crate) limits: Limits,
     /// Listeners on the cell's own loopback to hand to the harness.
     #[serde(default)]
@@ -69,13 +71,34 @@ pub(crate) enum MountKind {
     Mask,
     /// A symbolic link.
     Symlink { target: PathBuf },
+    /// Directories laid over each other; what is written goes into the upper one.
+    Overlay {
+        /// The topmost first. A lower directory never changes.
+        lowers: Vec<PathBuf>,
+        /// As for a bind, for all lower directories.
+        idmap: Option<IdMap>,
+        /// None: it can't be written.
+        upper: Option<Upper>,
+    },
 }
 
-/// The owner on disk that the cell's user stands for.
+/// Where the writes of an overlay go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Upper {
+    /// Into the cell's scratch: gone with it.
+    Scratch,
+    /// Into a part of a layer on disk.
+    Layer { directory: PathBuf, part: String },
+}
+
+/// The owners on disk that the cell's user, and those after it, stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct IdMap {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// How many ids follow each other, in both.
+    pub(crate) count: u32,
 }
 
 /// Limits that hold without any help of the system's administrator.
@@ -97,7 +120,7 @@ pub(crate) enum SweepOrder {
     Watch {
         id: u64,
         paths: Vec<PathBuf>,
-        absent: Vec<Absent>,
+        aftermath: Vec<Aftermath>,
     },
     /// They are gone.
     Forget { id: u64 },

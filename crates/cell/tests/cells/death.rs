@@ -38,7 +38,7 @@ pub fn harness(args: &[String]) -> ExitCode {
         match launch(spec).await {
             Ok(cell) => {
                 let plant = if mode == "planting" {
-                    "echo /evil > .git/commondir; "
+                    "git init -q new; git -C new config core.fsmonitor evil; touch planted; "
                 } else {
                     ""
                 };
@@ -114,17 +114,22 @@ async fn a_killed_harness_leaves_nothing() {
     .await;
 }
 
-/// What a cell put into `.git` is set aside by the sweeper when the harness can't any more.
+/// A repository that a cell made is disarmed by the sweeper when the harness can't any more.
 async fn a_killed_harness_leaves_no_plant() {
     let place = Place::new();
-    place.repository();
-    let planted = place.tree().join(".git/commondir");
+    let config = place.tree().join("new/.git/config");
+    let is_armed = || std::fs::read_to_string(&config).is_ok_and(|text| text.contains("evil"));
     let mut child = start("planting", &place.tree());
     assert_eq!(first_line(&mut child), "up\n");
-    eventually("the plant is there", || planted.exists()).await;
+    eventually("the plant is there", || {
+        place.tree().join("planted").exists()
+    })
+    .await;
+    assert!(is_armed());
     child.kill().unwrap();
     child.wait().unwrap();
-    eventually("the plant is gone", || !planted.exists()).await;
+    eventually("the plant is gone", || !is_armed()).await;
+    assert!(config.exists());
 }
 
 async fn killed_at_any_moment() {

@@ -1,60 +1,215 @@
 //! Repositories: work goes on, what makes the host's git run programs stays.
 
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use recto_cell::launch;
-use recto_protocol::ports::cell::ExitStatus;
+use futures_util::StreamExt;
+use recto_cell::{GitView, Layer, launch};
+use recto_protocol::ports::cell::{CellError, Command, ExitStatus, ProcessEvent};
 
 use crate::support::{Place, git, run, sh};
 
 crate::cases! {
-    status_add_and_commit_work, hooks_and_config_stay, absent_things_stay_absent,
-    two_cells_share_a_tree, linked_worktrees_work, a_lying_git_file_shows_nothing,
-    submodules_work, agent_configuration_stays, what_appears_in_git_is_set_aside,
-    inner_repositories_stay, further_trees_are_protected,
+    everything_works_and_nothing_gets_out, a_layer_is_seen_by_the_next_cell,
+    commits_come_out_as_a_bundle, two_cells_have_views_of_their_own, unsuitable_layers_are_refused,
+    a_read_only_view, absent_things_stay_absent, two_cells_share_a_tree, linked_worktrees_work,
+    a_lying_git_file_shows_nothing, submodules_work, agent_configuration_stays,
+    agent_configuration_behind_links_stays, submodules_and_worktrees_stay,
+    nested_repositories_stay, new_repositories_are_disarmed, further_trees_are_protected,
 }
 
-async fn status_add_and_commit_work() {
+/// All of a git directory that could differ: names, modes, contents.
+fn state(directory: &Path) -> Vec<String> {
+    let mut state = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(path) = waiting.pop() {
+        for entry in std::fs::read_dir(&path).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = std::fs::symlink_metadata(&path).unwrap();
+            let content = if meta.is_file() {
+                std::fs::read(&path).unwrap()
+            } else {
+                Vec::new()
+            };
+            let (mode, uid) = (meta.permissions().mode(), meta.uid());
+            state.push(format!("{} {mode:o} {uid} {content:?}", path.display()));
+            if meta.is_dir() {
+                waiting.push(path);
+            }
+        }
+    }
+    state.sort();
+    state
+}
+
+/// What people do with a repository, and what must not get out.
+const WORK: &str = "set -e; git status --porcelain; echo g > g; git add g; git commit -qm g; git checkout -qb topic; \
+    echo h >> g; git stash -q; git stash pop -q; git commit -qam h; git tag t1; git branch -m topic renamed; \
+    git gc -q --prune=now; git repack -adq; git config core.fsmonitor 'touch pwned; false'; git config --unset core.fsmonitor; \
+    git worktree add -q /tmp/wt; git -C /tmp/wt commit -q --allow-empty -m wt; git worktree remove /tmp/wt; \
+    git rebase -q main; git reset -q --hard; git fsck --no-progress 2>&1; git log --oneline | wc -l; git status --porcelain";
+
+async fn everything_works_and_nothing_gets_out() {
     let place = Place::new();
     place.repository();
+    let git_dir = place.tree().join(".git");
+    let before = state(&git_dir);
     let cell = place.cell().await;
-    let (text, status) = run(
-        &cell,
-        sh("git status --porcelain && echo g > g && git add g && git commit -qm g && git checkout -qb topic && git log --oneline | wc -l && git status --porcelain"),
+    let (text, status) = run(&cell, sh(WORK)).await;
+    assert_eq!((text.as_str(), status), ("3\n", ExitStatus::Code(0)));
+    let evil = "echo evil > .git/hooks/pre-commit; echo x >> .git/config; echo /x > .git/commondir; echo /x > .git/objects/info/alternates; \
+        echo x > .git/config.worktree; rm -rf .git/refs .git/logs; chmod 000 .git/objects; ln -s / .git/link; mkfifo .git/fifo; mv .git x; rm -rf .git";
+    let (text, _) = run(&cell, sh(evil)).await;
+    assert!(text.contains("busy"), "{text}");
+    cell.close().await;
+    assert_eq!(state(&git_dir), before);
+    git(&place.tree(), &["fsck"]);
+}
+
+async fn a_layer_is_seen_by_the_next_cell() {
+    let place = Place::new();
+    place.repository();
+    let before = state(&place.tree().join(".git"));
+    let layer = Layer::make(place.base.path().join("layer")).unwrap();
+    assert!(!layer.is_used());
+    let mut spec = place.spec();
+    spec.git = GitView::Layer(layer.clone());
+    let first = launch(spec.clone()).await.unwrap();
+    let (_, status) = run(&first, sh(WORK)).await;
+    assert_eq!(status, ExitStatus::Code(0));
+    // One at a time.
+    match launch(spec.clone()).await {
+        Err(CellError::Unavailable { reason, .. }) => assert!(reason.contains("layer"), "{reason}"),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+    first.close().await;
+    let size = layer.size(100_000).unwrap();
+    assert!(
+        layer.is_used() && size.complete && size.files > 10 && size.bytes > 4096,
+        "{size:?}"
+    );
+    assert!(!layer.size(3).unwrap().complete);
+    // The host goes on meanwhile; both are seen.
+    git(&place.tree(), &["branch", "users"]);
+    let second = launch(spec.clone()).await.unwrap();
+    let (text, _) = run(
+        &second,
+        sh("git log --oneline renamed | wc -l; git branch --list users; git fsck 2>&1; true"),
     )
     .await;
-    assert_eq!((text.as_str(), status), ("2\n", ExitStatus::Code(0)));
-    cell.close().await;
-    git(&place.tree(), &["rev-parse", "--verify", "-q", "topic"]);
+    assert!(text.starts_with("3\n  users\n"), "{text}");
+    second.close().await;
+    git(&place.tree(), &["branch", "-D", "-q", "users"]);
+    let directory = layer.directory().to_owned();
+    layer.discard().unwrap();
+    assert!(!directory.exists());
+    let after = state(&place.tree().join(".git"));
+    assert_eq!(after, before);
 }
 
-async fn hooks_and_config_stay() {
+/// How the harness gets at the commits: a bundle from a command in a cell with the same view.
+async fn commits_come_out_as_a_bundle() {
     let place = Place::new();
     place.repository();
-    let config = std::fs::read(place.tree().join(".git/config")).unwrap();
     let cell = place.cell().await;
+    run(&cell, sh(WORK)).await;
+    let command = Command {
+        argv: [
+            "git", "bundle", "create", "-q", "-", "--all", "--not", "main",
+        ]
+        .map(str::to_owned)
+        .into(),
+        ..Command::default()
+    };
+    // `main` has moved in the view; the host's is an ancestor by number.
+    let old = std::fs::read_to_string(place.tree().join(".git/refs/heads/main")).unwrap();
+    let mut command = command;
+    command.argv[7] = old.trim().to_owned();
+    let mut process = cell.spawn(command).await.unwrap();
+    let mut bundle = Vec::new();
+    while let Some(event) = process.events.next().await {
+        if let ProcessEvent::Output(bytes) = event {
+            bundle.extend_from_slice(&bytes);
+        }
+    }
+    cell.close().await;
+    let file = place.base.path().join("b");
+    std::fs::write(&file, bundle).unwrap();
+    let file = file.to_str().unwrap();
+    git(&place.tree(), &["bundle", "verify", "-q", file]);
+    git(
+        &place.tree(),
+        &["fetch", "-q", file, "+refs/heads/*:refs/agent/*"],
+    );
+    git(
+        &place.tree(),
+        &["rev-parse", "-q", "--verify", "refs/agent/renamed"],
+    );
+}
+
+async fn two_cells_have_views_of_their_own() {
+    let place = Place::new();
+    place.repository();
+    let layers = ["a", "b"].map(|name| Layer::make(place.base.path().join(name)).unwrap());
+    let mut cells = Vec::new();
+    for layer in &layers {
+        let mut spec = place.spec();
+        spec.git = GitView::Layer(layer.clone());
+        cells.push(launch(spec).await.unwrap());
+    }
+    run(&cells[0], sh("git branch first")).await;
+    let (text, _) = run(&cells[1], sh("git branch second; git branch --list")).await;
+    assert_eq!(text, "* main\n  second\n");
+    for cell in cells {
+        cell.close().await;
+    }
+}
+
+async fn unsuitable_layers_are_refused() {
+    let place = Place::new();
+    place.repository();
+    let mut spec = place.spec();
+    spec.git = GitView::Layer(Layer::at(place.base.path().join("missing")));
+    assert!(launch(spec.clone()).await.is_err());
+    // What a cell has left in a layer is no way out of it.
+    let layer = Layer::make(place.base.path().join("layer")).unwrap();
+    spec.git = GitView::Layer(layer.clone());
+    let cell = launch(spec.clone()).await.unwrap();
+    run(&cell, sh("git branch x")).await;
+    cell.close().await;
+    let part = std::fs::read_dir(layer.directory())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    std::fs::remove_dir_all(part.join("upper")).unwrap();
+    symlink(place.home(), part.join("upper")).unwrap();
+    assert!(launch(spec).await.is_err());
+    assert!(place.home().join(".ssh/id").exists());
+}
+
+async fn a_read_only_view() {
+    let place = Place::new();
+    place.repository();
+    let mut spec = place.spec();
+    spec.git = GitView::ReadOnly;
+    let cell = launch(spec).await.unwrap();
     let (text, _) = run(
         &cell,
-        sh("echo '#!/bin/sh' > .git/hooks/pre-commit; mv .git/hooks x; rm -rf .git/hooks; mv .git y; rm -rf .git/config; \
-            git config core.fsmonitor evil; echo x >> .git/config; mv .git/config z; ln -sf /tmp .git/hooks; \
-            printf 'x' > evil; mv evil .git/config; ls -d .git; git status --porcelain"),
+        sh("git log --oneline | wc -l; git branch x; echo y > f.txt && git status --porcelain"),
     )
     .await;
-    assert!(text.contains(".git\n"), "{text}");
-    cell.close().await;
-    assert_eq!(
-        std::fs::read(place.tree().join(".git/config")).unwrap(),
-        config
+    assert!(
+        text.starts_with("1\n") && text.contains("Read-only") && text.ends_with(" M f.txt\n"),
+        "{text}"
     );
-    let hooks = place.tree().join(".git/hooks");
-    assert!(!hooks.join("pre-commit").exists());
 }
 
 async fn absent_things_stay_absent() {
     let place = Place::new();
     place.repository();
-    std::fs::remove_dir_all(place.tree().join(".git/hooks")).unwrap();
-    let names = [".git/hooks", ".recto", ".agents"];
+    let names = [".recto", ".agents"];
     let cell = place.cell().await;
     for name in names {
         let (text, _) = run(
@@ -103,6 +258,7 @@ async fn linked_worktrees_work() {
         &place.tree(),
         &["worktree", "add", "-q", linked.to_str().unwrap()],
     );
+    let before = state(&place.tree().join(".git"));
     let mut spec = place.spec();
     spec.work_tree = linked.clone();
     let cell = launch(spec).await.unwrap();
@@ -115,13 +271,9 @@ async fn linked_worktrees_work() {
         text.starts_with("t\n") && text.contains("busy"),
         "{text} {status:?}"
     );
-    assert!(
-        text.contains("could not") && !place.tree().join(".git/hooks/x").exists(),
-        "{text}"
-    );
     cell.close().await;
-    git(&linked, &["diff", "--quiet", "HEAD"]);
-    assert!(Path::new(&linked.join("h")).exists());
+    assert_eq!(state(&place.tree().join(".git")), before);
+    assert!(linked.join("h").exists());
 }
 
 async fn a_lying_git_file_shows_nothing() {
@@ -197,36 +349,31 @@ async fn agent_configuration_stays() {
 /// A shell function: renames, and never copies as `mv` does over mounts.
 const MOVE: &str = "m() { python3 -c 'import os,sys; os.rename(*sys.argv[1:])' $1 $2 2>/dev/null || echo pinned; }";
 
-/// Names that can't be pinned because they are absent, and directories that could be moved away
-/// from under a pinned file.
-async fn what_appears_in_git_is_set_aside() {
+async fn agent_configuration_behind_links_stays() {
     let place = Place::new();
-    place.repository();
-    let git_dir = place.tree().join(".git");
-    std::fs::write(git_dir.join("info/attributes"), "mine").unwrap();
-    std::fs::create_dir_all(git_dir.join("objects/info")).unwrap();
-    let evil = place.tree().join("evil");
+    let tree = place.tree();
+    std::fs::create_dir_all(tree.join("deep/agents")).unwrap();
+    std::fs::write(tree.join("deep/agents/a.md"), "x").unwrap();
+    symlink("deep/agents", tree.join(".agents")).unwrap();
+    symlink("/nowhere", tree.join(".recto")).unwrap();
+    symlink("deep", tree.join(".git")).unwrap();
     let cell = place.cell().await;
-    let script = "cp -r .git evil; git -C evil config core.fsmonitor x; echo ../evil > .git/commondir; \
-        echo '[core]' > .git/config.worktree; echo /x > .git/objects/info/alternates; \
-        m .git/info .git/i; m .git/objects/info .git/o; m .git/objects .git/o; cat .git/commondir; echo x > .git/info/attributes; true";
+    let script = "echo y > .agents/a.md; m deep x; m deep/agents x; rm .agents .recto .git; mkdir .agents .recto; echo y > .agents/a.md; echo y > .recto/config.toml";
     let (text, _) = run(&cell, sh(&format!("{MOVE}; {script}"))).await;
-    // The control: while the cell lives, the file is there.
-    assert!(text.contains("../evil"), "{text}");
-    assert_eq!(text.matches("pinned").count(), 3, "{text}");
+    assert_eq!(text.matches("pinned").count(), 2, "{text}");
     cell.close().await;
-    for name in ["commondir", "config.worktree", "objects/info/alternates"] {
-        assert!(!git_dir.join(name).exists(), "{name} stays");
-        let aside = git_dir.join(format!("{name}.recto-quarantine-0"));
-        assert!(aside.exists(), "{name} is lost");
-    }
-    let attributes = std::fs::read_to_string(git_dir.join("info/attributes"));
-    assert_eq!(attributes.unwrap(), "mine");
-    std::fs::remove_dir_all(evil).unwrap();
-    git(&place.tree(), &["status"]);
+    let target = |name: &str| std::fs::read_link(tree.join(name)).unwrap();
+    assert_eq!(target(".agents"), Path::new("deep/agents"));
+    assert_eq!(target(".recto"), Path::new("/nowhere"));
+    assert_eq!(target(".git"), Path::new("deep"));
+    assert_eq!(
+        std::fs::read_to_string(tree.join("deep/agents/a.md")).unwrap(),
+        "x"
+    );
+    assert!(tree.join(".recto.recto-quarantine-0/config.toml").exists());
 }
 
-async fn inner_repositories_stay() {
+async fn submodules_and_worktrees_stay() {
     let place = Place::new();
     place.repository();
     let other = Place::new();
@@ -243,61 +390,123 @@ async fn inner_repositories_stay() {
     git(&place.tree(), &[&allow[..], &add[..]].concat());
     git(&place.tree(), &["commit", "-qm", "sub"]);
     let linked = place.base.path().canonicalize().unwrap().join("linked");
-    let add = ["worktree", "add", "-q", linked.to_str().unwrap()];
-    git(&place.tree(), &add);
-    let git_dir = place.tree().join(".git");
-    let (module, worktree) = (
-        git_dir.join("modules/deep/sub"),
-        git_dir.join("worktrees/linked"),
+    git(
+        &place.tree(),
+        &["worktree", "add", "-q", linked.to_str().unwrap()],
     );
-    let before = [
-        std::fs::read(module.join("config")).unwrap(),
-        std::fs::read(worktree.join("commondir")).unwrap(),
-    ];
+    let before = state(&place.tree().join(".git"));
     let cell = place.cell().await;
-    let script = "m=.git/modules/deep/sub; w=.git/worktrees/linked; echo x >> $m/config; echo x > $m/hooks/pre-commit; \
-        echo x > $m/commondir; echo x > $w/commondir; echo x > $w/gitdir; echo x > $w/config.worktree; \
-        m .git/modules .git/a; m .git/modules/deep .git/b; m $m .git/c; m .git/worktrees .git/d; m $w .git/e; \
-        rm -rf .git/modules/deep/sub/hooks .git/worktrees/linked/gitdir; \
-        rm $m/commondir; cd deep/sub; git config a.b c; git status --porcelain && cd ../.. && ls .git && echo x > $m/commondir";
+    let script = "set -e; cd deep/sub; git config user.name t; git config user.email t@t; echo s > s; git add s; git commit -qm s; git config core.fsmonitor x; \
+        git config --unset core.fsmonitor; cd ../..; git add deep/sub; git commit -qm sub2; git status --porcelain; echo done";
+    let (text, _) = run(&cell, sh(script)).await;
+    assert_eq!(text, "done\n");
+    let script =
+        "m deep x; m deep/sub x; echo x > deep/sub/.git; rm -f deep/sub/.git; cat deep/sub/.git";
     let (text, _) = run(&cell, sh(&format!("{MOVE}; {script}"))).await;
     assert!(
-        text.ends_with("worktrees\n") && text.contains("modules\n"),
+        text.contains("gitdir: ") && text.matches("pinned").count() == 2,
         "{text}"
     );
-    for name in ["a", "b", "c", "d", "e"] {
-        assert!(!git_dir.join(name).exists(), "{name}: {text}");
-    }
     cell.close().await;
-    let after = [
-        std::fs::read(module.join("config")).unwrap(),
-        std::fs::read(worktree.join("commondir")).unwrap(),
-    ];
-    assert_eq!(before, after);
-    assert!(!module.join("hooks/pre-commit").exists() && !module.join("commondir").exists());
-    assert!(!worktree.join("config.worktree").exists());
+    assert_eq!(state(&place.tree().join(".git")), before);
     git(&linked, &["status"]);
     git(&place.tree(), &["status"]);
+}
+
+/// Repositories in the tree that were there: read-only, and not to be moved with their parents.
+async fn nested_repositories_stay() {
+    let place = Place::new();
+    place.repository();
+    let tree = place.tree();
+    for nested in ["vendor/lib", "a/b/c"] {
+        std::fs::create_dir_all(tree.join(nested)).unwrap();
+        git(&tree.join(nested), &["init", "-q", "-b", "main", "."]);
+    }
+    std::fs::create_dir(tree.join("fixtures")).unwrap();
+    git(&tree, &["init", "-q", "--bare", "fixtures/bare.git"]);
+    let closed = tree.join("closed");
+    std::fs::create_dir_all(closed.join("r/.git")).unwrap();
+    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0)).unwrap();
+    let repositories = ["vendor/lib/.git", "a/b/c/.git", "fixtures/bare.git"];
+    let before = repositories.map(|path| state(&tree.join(path)));
+    let cell = place.cell().await;
+    let script = "for r in vendor/lib/.git a/b/c/.git fixtures/bare.git; do echo x >> $r/config; echo x > $r/hooks/post-checkout; echo x > $r/commondir; m $r x; done; \
+        for d in vendor vendor/lib a a/b a/b/c fixtures; do m $d x; done; chmod 755 closed && echo x > closed/r/.git/config; git -C vendor/lib status --porcelain; touch a/b/c/f && echo works";
+    let (text, _) = run(&cell, sh(&format!("{MOVE}; {script}"))).await;
+    assert_eq!(text.matches("pinned").count(), 9, "{text}");
+    assert!(text.ends_with("works\n"), "{text}");
+    cell.close().await;
+    assert_eq!(repositories.map(|path| state(&tree.join(path))), before);
+    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(!closed.join("r/.git/config").exists());
+}
+
+/// Repositories that a cell makes work inside, and don't make the host's git run anything.
+async fn new_repositories_are_disarmed() {
+    let place = Place::new();
+    let tree = place.tree();
+    let pwned = place.base.path().canonicalize().unwrap().join("pwned");
+    let arm = format!(
+        "git config core.fsmonitor \"touch '{0}'; false\"; git config alias.st '!touch {0}'; printf '#!/bin/sh\ntouch {0}\n' > $(git rev-parse --git-dir)/hooks/post-checkout; chmod +x $(git rev-parse --git-dir)/hooks/post-checkout",
+        pwned.display()
+    );
+    let cell = place.cell().await;
+    let script = format!(
+        "export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=init.defaultBranch GIT_CONFIG_VALUE_0=main; \
+         for d in . new/deep; do mkdir -p $d; (cd $d; git init -q; git config user.name t; git config user.email t@t; git commit -q --allow-empty -m c; {arm}); done; \
+         mkdir -p docs/b/wt docs/b/objects docs/b/refs; echo 'ref: refs/heads/main' > docs/b/HEAD; printf \"[core]\\n\\trepositoryformatversion = 0\\n\\tbare = false\\n\\tworktree = wt\\n\\tfsmonitor = touch '{0}'; false\\n\" > docs/b/config; \
+         git -C new/deep status --porcelain; echo made",
+        pwned.display()
+    );
+    let (text, _) = run(&cell, sh(&script)).await;
+    assert!(text.ends_with("made\n"), "{text}");
+    cell.close().await;
+    assert!(!pwned.exists());
+    for place in [".", "new/deep"] {
+        for args in [
+            &["status"][..],
+            &["checkout", "-q", "-b", "x"],
+            &["log", "-1", "--format=%an"],
+        ] {
+            git(&tree.join(place), args);
+        }
+        let status = std::process::Command::new("git")
+            .arg("st")
+            .current_dir(tree.join(place))
+            .status();
+        assert!(!status.unwrap().success());
+    }
+    let _ = std::process::Command::new("git")
+        .arg("status")
+        .current_dir(tree.join("docs/b"))
+        .output();
+    assert!(!pwned.exists(), "the host's git ran what a cell wrote");
+    let aside = tree.join(".git/config.recto-quarantine-0");
+    assert!(
+        std::fs::read_to_string(aside)
+            .unwrap()
+            .contains("fsmonitor")
+    );
 }
 
 async fn further_trees_are_protected() {
     let (place, other) = (Place::new(), Place::new());
     other.repository();
     let tree = other.tree();
-    let config = std::fs::read(tree.join(".git/config")).unwrap();
+    let before = state(&tree.join(".git"));
     let mut spec = place.spec();
     spec.policy.writable = vec![tree.to_str().unwrap().to_owned()];
     let cell = launch(spec).await.unwrap();
     let script = format!(
-        "cd {} && echo x >> .git/config; echo x > .git/hooks/pre-commit; echo x > .git/commondir; mkdir .recto/x; mv .git g; \
-         rm .git/commondir; git -c user.name=t -c user.email=t@t commit -q --allow-empty -m x && echo works; echo x > .git/commondir",
+        "cd {} && git config a.b c; echo x > .git/hooks/post-commit; mkdir .recto/x; mv .git g; \
+         git -c user.name=t -c user.email=t@t commit -q --allow-empty -m x && git log --oneline | wc -l; touch here",
         tree.display()
     );
     let (text, _) = run(&cell, sh(&script)).await;
-    assert!(text.contains("works"), "{text}");
+    assert!(text.ends_with("2\n"), "{text}");
     cell.close().await;
-    assert_eq!(std::fs::read(tree.join(".git/config")).unwrap(), config);
-    for name in [".git/hooks/pre-commit", ".git/commondir", ".recto", "g"] {
-        assert!(!tree.join(name).exists(), "{name}: {text}");
-    }
+    assert_eq!(state(&tree.join(".git")), before);
+    assert!(
+        tree.join("here").exists() && !tree.join(".recto").exists() && !tree.join("g").exists()
+    );
 }

@@ -1,0 +1,257 @@
+//! What a cell may have left in a tree that makes the host's git run programs, seen to when the
+//! cell has ended.
+//!
+//! A mount protects what is there. A repository that a command makes itself can't be prevented
+//! (tests and new projects need them), so it is disarmed afterwards: it keeps its objects, its
+//! references and the plain part of its configuration; the rest gets a name that git doesn't read.
+
+mod config;
+mod repository;
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::walk::{Directory, walk};
+
+/// What is put behind a name that git must not read; a number follows.
+const SUFFIX: &str = ".recto-quarantine";
+/// How many names are tried before a file is removed instead.
+const TRIES: u32 = 100;
+
+/// A writable tree as it was when its cell began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Aftermath {
+    /// The tree's root.
+    pub(crate) tree: PathBuf,
+    /// The git directories in it, by device and inode: they are protected, and the user's.
+    pub(crate) known: BTreeSet<(u64, u64)>,
+    /// Symbolic links at the root that must lead where they did: no mount can lie on a link.
+    pub(crate) links: Vec<(String, PathBuf)>,
+}
+
+impl Aftermath {
+    /// Brings the tree into order. The cell must have ended.
+    pub(crate) fn settle(&self) {
+        self.restore_links();
+        let mut waiting = vec![self.tree.clone()];
+        while let Some(top) = waiting.pop() {
+            let mut repositories = BTreeSet::new();
+            // A tree with too many entries was refused at the start; what a cell made beyond that
+            // is more than anyone looks through.
+            let _ = walk(&top, usize::MAX, |directory| match directory {
+                Directory::Read(path, entries, fd) => {
+                    if !entries.is_repository() && !(entries.head && entries.commondir) {
+                        return true;
+                    }
+                    if self.is_known(fd) {
+                        return false;
+                    }
+                    if entries.is_repository() {
+                        repositories.insert(path.to_owned());
+                        repository::disarm(fd);
+                    }
+                    if entries.commondir && !is_worktree_of(path, &repositories, fd) {
+                        set_aside(fd, "commondir");
+                    }
+                    true
+                }
+                Directory::Closed(path) => {
+                    waiting.extend(reopen(&top, path));
+                    false
+                }
+            });
+        }
+    }
+
+    fn is_known(&self, fd: &OwnedFd) -> bool {
+        rustix::fs::fstat(fd).is_ok_and(|stat| self.known.contains(&(stat.st_dev, stat.st_ino)))
+    }
+
+    fn restore_links(&self) {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::NO_SYMLINKS;
+        let Ok(top) = rustix::fs::openat2(CWD, &self.tree, flags, Mode::empty(), resolve) else {
+            return;
+        };
+        for (name, target) in &self.links {
+            let now = rustix::fs::readlinkat(&top, name, Vec::new());
+            use std::os::unix::ffi::OsStrExt;
+            if now.is_ok_and(|now| now.as_bytes() == target.as_os_str().as_bytes()) {
+                continue;
+            }
+            set_aside(&top, name);
+            // A tree that lets nothing be made keeps at least nothing wrong.
+            let _ = rustix::fs::symlinkat(target, &top, name);
+        }
+    }
+}
+
+/// A linked worktree's own directory says where the repository is; it is right when that is two
+/// levels up, in a repository that is disarmed itself.
+fn is_worktree_of(path: &Path, repositories: &BTreeSet<PathBuf>, fd: &OwnedFd) -> bool {
+    let inside = path.parent().filter(|parent| parent.ends_with("worktrees"));
+    let repository = inside.and_then(Path::parent);
+    repository.is_some_and(|path| repositories.contains(path))
+        && repository::small_file(fd, "commondir").is_some_and(|text| text.trim_end() == "../..")
+}
+
+/// A directory that can be entered but not read hides what git would find: it is made readable.
+/// Gives its path when that helped.
+fn reopen(top: &Path, path: &Path) -> Option<PathBuf> {
+    use std::os::fd::AsRawFd;
+    let whole = top.join(path);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS;
+    let place = rustix::fs::openat2(CWD, &whole, flags, Mode::empty(), resolve).ok()?;
+    let mode = rustix::fs::fstat(&place).ok()?.st_mode & 0o7777;
+    let by_descriptor = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let readable = Mode::from_raw_mode(mode | 0o500);
+    (mode & 0o500 != 0o500 && rustix::fs::chmod(by_descriptor.as_str(), readable).is_ok())
+        .then_some(whole)
+}
+
+/// Gives a name in a directory, if it is there, another one that git doesn't read.
+fn set_aside(directory: &OwnedFd, name: &str) {
+    if rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+        return;
+    }
+    let moved = (0..TRIES).any(|number| {
+        let aside = format!("{name}{SUFFIX}-{number}");
+        let flags = RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(directory, name, directory, aside, flags).is_ok()
+    });
+    if !moved {
+        // Every name taken is no accident; what can't be kept goes.
+        let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    fn tree() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().canonicalize().unwrap().join("tree");
+        fs::create_dir(&tree).unwrap();
+        (dir, tree)
+    }
+
+    fn repository(at: &Path) {
+        for name in ["objects", "refs", "hooks"] {
+            fs::create_dir_all(at.join(name)).unwrap();
+        }
+        fs::write(at.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::write(
+            at.join("config"),
+            "[core]\n\tbare = false\n\tfsmonitor = evil\n",
+        )
+        .unwrap();
+        fs::write(at.join("hooks/pre-commit"), "evil").unwrap();
+    }
+
+    fn is_armed(at: &Path) -> bool {
+        let config = fs::read_to_string(at.join("config")).unwrap_or_default();
+        config.contains("evil") || at.join("hooks/pre-commit").exists()
+    }
+
+    fn aftermath(tree: &Path) -> Aftermath {
+        Aftermath {
+            tree: tree.to_owned(),
+            ..Aftermath::default()
+        }
+    }
+
+    #[test]
+    fn new_repositories_are_disarmed_wherever_they_are() {
+        let (_dir, tree) = tree();
+        let places = [
+            ".git",
+            "a/b/.git",
+            "bare.git",
+            "a/.git/modules/x",
+            "closed/deep/r",
+        ];
+        for place in places {
+            repository(&tree.join(place));
+            assert!(is_armed(&tree.join(place)), "{place}: the control");
+        }
+        fs::set_permissions(tree.join("closed"), PermissionsExt::from_mode(0o311)).unwrap();
+        aftermath(&tree).settle();
+        for place in places {
+            assert!(!is_armed(&tree.join(place)), "{place}");
+            let kept = tree.join(place).join("config.recto-quarantine-0");
+            assert!(
+                fs::read_to_string(kept).unwrap().contains("evil"),
+                "{place}"
+            );
+        }
+        let config = fs::read_to_string(tree.join(".git/config")).unwrap();
+        assert_eq!(config, "[core]\n\tbare = false\n");
+    }
+
+    #[test]
+    fn the_users_repositories_are_left_alone() {
+        let (_dir, tree) = tree();
+        repository(&tree.join("mine"));
+        let meta = fs::metadata(tree.join("mine")).unwrap();
+        let mut aftermath = aftermath(&tree);
+        aftermath.known.insert((meta.dev(), meta.ino()));
+        aftermath.settle();
+        assert!(is_armed(&tree.join("mine")));
+    }
+
+    #[test]
+    fn a_repository_can_not_borrow_another_configuration() {
+        let (_dir, tree) = tree();
+        repository(&tree.join("r"));
+        for name in ["fake", "r/worktrees/w", "evil/worktrees/w"] {
+            fs::create_dir_all(tree.join(name)).unwrap();
+            fs::write(tree.join(name).join("HEAD"), "ref: refs/heads/main\n").unwrap();
+            fs::write(tree.join(name).join("commondir"), "../..\n").unwrap();
+        }
+        aftermath(&tree).settle();
+        assert!(!tree.join("fake/commondir").exists());
+        assert!(!tree.join("evil/worktrees/w/commondir").exists());
+        assert!(tree.join("r/worktrees/w/commondir").exists());
+    }
+
+    #[test]
+    fn links_lead_where_they_did() {
+        let (_dir, tree) = tree();
+        symlink("real", tree.join("same")).unwrap();
+        fs::create_dir(tree.join("replaced")).unwrap();
+        let mut aftermath = aftermath(&tree);
+        aftermath.links = ["same", "replaced", "removed"]
+            .map(|name| (name.to_owned(), PathBuf::from("real")))
+            .into();
+        aftermath.settle();
+        for name in ["same", "replaced", "removed"] {
+            assert_eq!(fs::read_link(tree.join(name)).unwrap(), Path::new("real"));
+        }
+        assert!(tree.join("replaced.recto-quarantine-0").is_dir());
+        assert!(!tree.join("same.recto-quarantine-0").exists());
+    }
+
+    #[test]
+    fn links_are_not_followed_out() {
+        let (dir, tree) = tree();
+        let outside = dir.path().join("outside");
+        repository(&outside);
+        symlink(&outside, tree.join(".git")).unwrap();
+        repository(&tree.join("r"));
+        fs::remove_dir_all(tree.join("r/hooks")).unwrap();
+        symlink(outside.join("hooks"), tree.join("r/hooks")).unwrap();
+        fs::remove_file(tree.join("r/config")).unwrap();
+        symlink(outside.join("config"), tree.join("r/config")).unwrap();
+        aftermath(&tree).settle();
+        assert!(is_armed(&outside) && !is_armed(&tree.join("r")));
+    }
+}

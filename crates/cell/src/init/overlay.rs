@@ -1,0 +1,142 @@
+//! Overlays: a read-only base under a layer that takes the writes.
+//!
+//! Every directory is opened first and given to the kernel by descriptor. Kernels before 6.13 take
+//! no descriptors as layers but follow `/proc/self/fd`, which leads to the same thing.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::mount::UnmountFlags;
+
+use super::tree::{TAME, attach, filesystem, open_beneath};
+use super::{Failed, Step};
+use crate::layer::{UPPER, WORK};
+use crate::wire::{Setup, Upper};
+
+/// Where lower directories are attached while an overlay is made from them.
+const LOWER: &str = ".lower";
+
+/// What overlays need of the cell that is being built.
+pub(super) struct Overlays<'a> {
+    root: BorrowedFd<'a>,
+    scratch: BorrowedFd<'a>,
+    owner: (Uid, Gid),
+    made: u32,
+    /// Layers in use, each locked.
+    layers: Vec<(PathBuf, OwnedFd)>,
+}
+
+impl<'a> Overlays<'a> {
+    /// `scratch` is the whole of the cell's scratch, attached somewhere.
+    pub(super) fn new(root: BorrowedFd<'a>, scratch: BorrowedFd<'a>, setup: &Setup) -> Self {
+        Self {
+            root,
+            scratch,
+            owner: (Uid::from_raw(setup.uid), Gid::from_raw(setup.gid)),
+            made: 0,
+            layers: Vec::new(),
+        }
+    }
+
+    /// An overlay of detached lower directories, mounted nowhere yet.
+    pub(super) fn make(
+        &mut self,
+        lowers: &[OwnedFd],
+        upper: Option<&Upper>,
+        at: &Path,
+    ) -> Result<OwnedFd, Failed> {
+        let name = |what: &str| format!("{what} the layers of {}", at.display());
+        // A layer must be mounted somewhere; the overlay keeps clones of its own.
+        for (number, lower) in lowers.iter().enumerate() {
+            let place = PathBuf::from(format!("{LOWER}-{number}"));
+            attach(self.root, &place, lower.as_fd(), true)?;
+        }
+        let paths: Vec<String> = lowers.iter().map(by_descriptor).collect();
+        let lower = paths.join(":");
+        let mut options = vec![("lowerdir", lower.as_str()), ("userxattr", "")];
+        let part = match upper {
+            Some(upper) => Some(self.part(upper, &lowers[0]).map_err(|failed| Failed {
+                step: format!("{}: {}", name("open"), failed.step),
+                ..failed
+            })?),
+            None => None,
+        };
+        let paths = part
+            .as_ref()
+            .map(|(upper, work)| (by_descriptor(upper), by_descriptor(work)));
+        if let Some((upper, work)) = &paths {
+            options.extend([("upperdir", upper.as_str()), ("workdir", work.as_str())]);
+        }
+        let made = filesystem("overlay", &options, TAME).map_err(|failed| Failed {
+            step: name("overlay"),
+            ..failed
+        });
+        rustix::process::fchdir(self.root).step(&name("leave"))?;
+        for number in 0..lowers.len() {
+            let place = format!("{LOWER}-{number}");
+            rustix::mount::unmount(place.as_str(), UnmountFlags::DETACH).step(&name("leave"))?;
+            rustix::fs::unlinkat(self.root, &place, AtFlags::REMOVEDIR).step(&name("leave"))?;
+        }
+        made
+    }
+
+    /// The locks on the layers; they must be held as long as the cell lives.
+    pub(super) fn into_locks(self) -> Vec<OwnedFd> {
+        self.layers.into_iter().map(|(_, lock)| lock).collect()
+    }
+
+    /// The upper and the work directory, made when they are missing. The upper one looks like the
+    /// directory that it covers, because that is what is seen.
+    fn part(&mut self, upper: &Upper, like: &OwnedFd) -> Result<(OwnedFd, OwnedFd), Failed> {
+        let (parent, part) = match upper {
+            Upper::Scratch => {
+                self.made += 1;
+                (self.scratch.as_fd(), format!("layer-{}", self.made))
+            }
+            Upper::Layer { directory, part } => (self.layer(directory)?, part.clone()),
+        };
+        let whole = directory(parent, &part)?;
+        let before = open_beneath(whole.as_fd(), Path::new(UPPER)).is_ok();
+        let (upper, work) = (
+            directory(whole.as_fd(), UPPER)?,
+            directory(whole.as_fd(), WORK)?,
+        );
+        if !before {
+            let stat = rustix::fs::fstat(like).step("look at the base")?;
+            let (uid, gid) = self.owner;
+            rustix::fs::chownat(&whole, UPPER, Some(uid), Some(gid), AtFlags::empty())
+                .step("give the layer to the cell's user")?;
+            let mode = Mode::from_raw_mode(stat.st_mode);
+            rustix::fs::chmodat(&whole, UPPER, mode, AtFlags::empty())
+                .step("give the layer its mode")?;
+        }
+        Ok((upper, work))
+    }
+
+    /// Opens a layer, which no other cell may use meanwhile.
+    fn layer(&mut self, path: &Path) -> Result<BorrowedFd<'_>, Failed> {
+        if let Some(known) = self.layers.iter().position(|(other, _)| other == path) {
+            return Ok(self.layers[known].1.as_fd());
+        }
+        let step = |what: &str| format!("{what} {}", path.display());
+        let place = open_beneath(CWD, path).step(&step("open"))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let held = rustix::fs::openat(&place, ".", flags, Mode::empty()).step(&step("open"))?;
+        rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive).step(&step("lock"))?;
+        self.layers.push((path.to_owned(), held));
+        Ok(self.layers[self.layers.len() - 1].1.as_fd())
+    }
+}
+
+fn directory(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Failed> {
+    match rustix::fs::mkdirat(parent, name, Mode::from(0o700)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(error).step(&format!("make {name}")),
+    }
+    open_beneath(parent, Path::new(name)).step(&format!("open {name}"))
+}
+
+fn by_descriptor(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}

@@ -1,0 +1,127 @@
+//! What a tree holds that its cell must not use or change: repositories inside it, sockets and
+//! FIFOs of the host's programs.
+//!
+//! All of a tree is looked at, because who prepared a repository chooses where things lie. See
+//! `walk` for why that is affordable.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use recto_protocol::ports::cell::CellError;
+
+use super::IN_A_PROJECT;
+use crate::walk::{self, Directory, walk};
+
+/// How deep the directories of tools are looked at: they are large, and the user's own.
+const TOOL_DEPTH: usize = 2;
+/// Most places of one tree that get a mount of their own.
+const MOST_PLACES: usize = 4000;
+
+/// What was found in a tree, by absolute path.
+#[derive(Default)]
+pub(super) struct Survey {
+    /// Git directories, `.git` files, and directories that can't be looked into: all but the
+    /// tree's own `.git`.
+    pub(super) fixed: BTreeSet<PathBuf>,
+    /// Device and inode of every git directory, the tree's own included.
+    pub(super) repositories: BTreeSet<(u64, u64)>,
+    /// Sockets and FIFOs.
+    pub(super) channels: Vec<PathBuf>,
+}
+
+impl Survey {
+    /// The directories between the tree's root and what is fixed: if they could be moved, it could.
+    pub(super) fn pinned(&self, tree: &Path) -> BTreeSet<PathBuf> {
+        let above = |path: &PathBuf| {
+            let parents = path
+                .ancestors()
+                .skip(1)
+                .take_while(|parent| *parent != tree);
+            parents.map(Path::to_owned).collect::<Vec<_>>()
+        };
+        self.fixed.iter().flat_map(above).collect()
+    }
+}
+
+/// Looks through a work tree.
+pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
+    let mut found = Survey::default();
+    let walked = walk(tree, usize::MAX, |directory| match directory {
+        Directory::Read(path, entries, fd) => {
+            let here = || {
+                if path.as_os_str().is_empty() {
+                    tree.to_owned()
+                } else {
+                    tree.join(path)
+                }
+            };
+            found
+                .channels
+                .extend(entries.channels.iter().map(|name| here().join(name)));
+            let is_git = path.file_name().is_some_and(|name| name == ".git");
+            if is_git || entries.is_repository() {
+                found.repositories.extend(identity(fd));
+                if path != Path::new(".git") && !path.as_os_str().is_empty() {
+                    found.fixed.insert(here());
+                }
+                // A tree that is a git directory itself has no other protection inside.
+                return path.as_os_str().is_empty();
+            }
+            if entries.git_file && !path.as_os_str().is_empty() {
+                found.fixed.insert(here().join(".git"));
+            }
+            true
+        }
+        Directory::Closed(path) => {
+            found.fixed.extend(nearest_open(tree, path));
+            false
+        }
+    });
+    let places = found.fixed.len() + found.channels.len();
+    if walked.is_err() || places > MOST_PLACES {
+        let what = if walked.is_err() {
+            format!("more than {} files", walk::MOST)
+        } else {
+            format!("{places} repositories, sockets and FIFOs")
+        };
+        return Err(CellError::Unavailable {
+            reason: format!(
+                "{} holds {what}, which is too much to protect what the host uses",
+                tree.display()
+            ),
+            remedy: IN_A_PROJECT.to_owned(),
+        });
+    }
+    Ok(found)
+}
+
+/// Sockets and FIFOs in a directory of tools, as far as it is looked at.
+pub(super) fn tool(directory: &Path) -> Vec<PathBuf> {
+    let mut channels = Vec::new();
+    // One that has too many entries has been looked at enough.
+    let _ = walk(directory, TOOL_DEPTH, |found| {
+        if let Directory::Read(path, entries, _) = found {
+            let names = entries.channels.iter();
+            channels.extend(names.map(|name| directory.join(path).join(name)));
+        }
+        true
+    });
+    channels
+}
+
+fn identity(fd: &OwnedFd) -> Option<(u64, u64)> {
+    let stat = rustix::fs::fstat(fd).ok()?;
+    Some((stat.st_dev, stat.st_ino))
+}
+
+/// A closed directory, or the one that keeps us from even naming it. None is the tree itself,
+/// which can't be worked in then.
+fn nearest_open(tree: &Path, closed: &Path) -> Option<PathBuf> {
+    let inside = closed
+        .ancestors()
+        .filter(|path| !path.as_os_str().is_empty());
+    inside
+        .map(|path| tree.join(path))
+        .find(|path| std::fs::symlink_metadata(path).is_ok())
+}
