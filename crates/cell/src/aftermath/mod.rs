@@ -44,7 +44,7 @@ impl Aftermath {
             // is more than anyone looks through.
             let _ = walk(&top, usize::MAX, |directory| match directory {
                 Directory::Read(path, entries, fd) => {
-                    if !entries.is_repository() && !(entries.head && entries.commondir) {
+                    if !(entries.is_repository() || entries.head && entries.commondir) {
                         return true;
                     }
                     if self.is_known(fd) {

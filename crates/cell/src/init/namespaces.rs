@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use rustix::time::ClockId;
+
 use super::{Failed, Step, check};
 use crate::wire::{IdMap, Isolation, MountKind, Setup};
 
@@ -100,7 +102,17 @@ pub(super) fn unshare(setup: &Setup) -> Result<(), Failed> {
         // SAFETY: takes flags only; this process has one thread.
         check(unsafe { libc::unshare(flags) }.into()).step("unshare namespaces")?;
     }
+    clocks()?;
     hostname()
+}
+
+/// The cell's clocks of running time start with it, so that they don't tell how long the machine
+/// has been running.
+fn clocks() -> Result<(), Failed> {
+    let now = |clock| rustix::time::clock_gettime(clock).tv_sec;
+    let (monotonic, boot) = (now(ClockId::Monotonic), now(ClockId::Boottime));
+    let offsets = format!("monotonic -{monotonic} 0\nboottime -{boot} 0\n");
+    std::fs::write("/proc/self/timens_offsets", offsets).step("set the clocks")
 }
 
 fn new_user_namespace(setup: &Setup, flags: libc::c_int) -> Result<(), Failed> {

@@ -114,7 +114,7 @@ mod tests {
             fs::create_dir(top.join(name)).unwrap();
         }
         for name in ["closed/inner/more", "closed/inner", "closed"] {
-            fs::set_permissions(top.join(name), PermissionsExt::from_mode(0)).unwrap();
+            fs::set_permissions(top.join(name), PermissionsExt::from_mode(0o0)).unwrap();
         }
         // Deeper than any path can be, and than any process has descriptors.
         let mut at = open(CWD, &top).unwrap();

@@ -426,7 +426,7 @@ async fn nested_repositories_stay() {
     git(&tree, &["init", "-q", "--bare", "fixtures/bare.git"]);
     let closed = tree.join("closed");
     std::fs::create_dir_all(closed.join("r/.git")).unwrap();
-    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o0)).unwrap();
     let repositories = ["vendor/lib/.git", "a/b/c/.git", "fixtures/bare.git"];
     let before = repositories.map(|path| state(&tree.join(path)));
     let cell = place.cell().await;

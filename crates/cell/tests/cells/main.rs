@@ -9,6 +9,7 @@ mod confinement;
 mod death;
 mod doors;
 mod git;
+mod layers;
 mod support;
 mod tools;
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         commands::CASES,
         confinement::CASES,
         git::CASES,
+        layers::CASES,
         tools::CASES,
         death::CASES,
         doors::CASES,
