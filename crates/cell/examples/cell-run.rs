@@ -1,10 +1,11 @@
-//! Runs one command in a cell: `cell-run [--root] --work-tree DIR [--read-only] [--direct] [--open] [--tty] -- CMD…`.
+//! Runs one command in a cell: `cell-run --work-tree DIR [--read-only] [--direct] [--open] [--tty]
+//! [--git-layer DIR] [--work-layer DIR] [--setup DIR] [--lower DIR] -- CMD…`.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use futures_util::StreamExt;
-use recto_cell::{CellSpec, launch};
+use recto_cell::{CellSpec, GitView, Layer, RootView, launch};
 use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::ports::cell::{CellError, Command, ExitStatus, ProcessEvent, TtySize};
 
@@ -16,6 +17,11 @@ fn main() -> ExitCode {
     let mut policy = Policy::default();
     let mut work_tree = std::env::current_dir().unwrap_or_default();
     let mut tty = None;
+    let (mut git, mut work, mut root) = (GitView::Scratch, None, RootView::default());
+    let layer = |directory: Option<String>| {
+        let directory = std::path::PathBuf::from(directory.unwrap_or_default());
+        Layer::make(&directory).unwrap_or(Layer::at(directory))
+    };
     let mut words = args.into_iter().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -24,6 +30,10 @@ fn main() -> ExitCode {
             "--direct" => policy.access = Access::DangerFullAccess,
             "--open" => policy.network = Network::Open,
             "--tty" => tty = Some(TtySize { rows: 24, cols: 80 }),
+            "--git-layer" => git = GitView::Layer(layer(words.next())),
+            "--work-layer" => work = Some(layer(words.next())),
+            "--setup" => root.setup = Some(layer(words.next())),
+            "--lower" => root.lowers.push(layer(words.next())),
             _ => break,
         }
     }
@@ -31,6 +41,7 @@ fn main() -> ExitCode {
     if let (Ok(home), Ok(path)) = (std::env::var("HOME"), std::env::var("PATH")) {
         spec = spec.with_tools_of(home.as_ref(), &path);
     }
+    (spec.git, spec.work_layer, spec.root) = (git, work, root);
     let argv: Vec<String> = words.collect();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -23,5 +23,7 @@ pub use layer::{Layer, LayerError, LayerSize};
 pub use plan::secrets_of;
 pub use probe::{Finding, Status, probe};
 pub use seccomp::{DENIED, Denied};
-pub use spec::{CELL_USER, CellSpec, Doors, GitView, Limits, default_tool_dirs};
+pub use spec::{
+    CELL_USER, CellSpec, Doors, FAKE_ROOT_USERS, GitView, Limits, RootView, default_tool_dirs,
+};
 pub use wire::{Error as ProtocolError, VERSION as PROTOCOL_VERSION};

@@ -106,10 +106,10 @@ fn overlay() -> Finding {
     {
         return finding("overlay file system", Status::Good, "present", None);
     }
-    let remedy = "Load it with `modprobe overlay`; cells work without it.";
+    let remedy = "Load it with `modprobe overlay`; repositories can't be worked in without it.";
     finding(
         "overlay file system",
-        Status::Note,
+        Status::Bad,
         "not loaded",
         Some(remedy),
     )

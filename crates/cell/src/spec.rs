@@ -14,6 +14,10 @@ use crate::layer::Layer;
 /// containers begin at 524,288). It owns nothing on disk: the work tree is shown as its own.
 pub const CELL_USER: u32 = 65_520;
 
+/// The first of the 65,536 users that a cell with a fake root has, in the kernel's eyes. Nobody's:
+/// user databases and container tools end far below.
+pub const FAKE_ROOT_USERS: u32 = 0x7000_0000;
+
 /// A cell to make.
 #[derive(Clone, Debug)]
 pub struct CellSpec {
@@ -47,9 +51,11 @@ pub struct CellSpec {
     /// as they are; None writes into them.
     pub work_layer: Option<Layer>,
     /// The user and group inside, in the kernel's eyes, when the harness is root: [`CELL_USER`] if
-    /// None. Cells with different ones can't touch each other's files and processes even without
+    /// None; with a fake root, the first of its users, [`FAKE_ROOT_USERS`] if None. Cells with different ones can't touch each other's files and processes even without
     /// their namespaces.
     pub user: Option<u32>,
+    /// The system that commands see.
+    pub root: RootView,
     /// Goes on where the kernel has no Landlock, with one wall less.
     pub without_landlock: bool,
 }
@@ -82,6 +88,22 @@ pub enum GitView {
     Layer(Layer),
     /// The git directory itself, read-only: nothing can be committed.
     ReadOnly,
+}
+
+/// The system directories that a cell shows: a base, and layers over it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootView {
+    /// A directory with a root file system; the host's own if None. Of the host's, `/var` is shown
+    /// only when there are layers, and of it only what package managers need.
+    pub base: Option<PathBuf>,
+    /// Layers that have been kept, the topmost first; at most 8. All were written with the same
+    /// first user.
+    pub lowers: Vec<Layer>,
+    /// Takes what is written into the system directories. Commands are then root and its users as
+    /// far as they can see, so that packages can be installed; in the kernel's eyes they are
+    /// ordinary users with no right over anything but the cell's own files. Needs a harness that
+    /// is root.
+    pub setup: Option<Layer>,
 }
 
 /// What a cell may take; all of it holds without an administrator's help.
@@ -125,6 +147,7 @@ impl CellSpec {
             git: GitView::default(),
             work_layer: None,
             user: None,
+            root: RootView::default(),
             without_landlock: false,
         }
     }

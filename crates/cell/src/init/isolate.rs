@@ -80,16 +80,18 @@ fn launch(stream: &mut UnixStream, setup: &Setup, filter: &[u8]) -> Result<Stage
         // Held until this process ends, whatever ends it.
         let _ = std::os::fd::IntoRawFd::into_raw_fd(lock);
     }
-    drop(idmaps);
     if !setup.network_open {
         namespaces::loopback_up().step("bring up the loopback interface")?;
         doors::open(&setup.doors)?;
     }
-    if setup.isolation == Isolation::Root {
-        namespaces::become_cell_user(setup)?;
+    match (setup.isolation, setup.fake_root) {
+        (Isolation::Root, true) => namespaces::become_fake_root(&idmaps)?,
+        (Isolation::Root, false) => namespaces::become_cell_user(setup)?,
+        (Isolation::User | Isolation::Direct, _) => {}
     }
+    drop(idmaps);
     privileges::limits(&setup.limits)?;
-    privileges::drop_all()?;
+    privileges::drop_all(setup.fake_root)?;
     // Changing user or capabilities may have cleared it.
     privileges::die_with_parent(None)?;
     landlock::restrict(setup)?;

@@ -75,9 +75,9 @@ fn sources_of(mount: &Mount, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Failed> {
             writable,
             idmap,
         } => Ok(vec![source(path, *writable, idmap.as_ref(), idmaps)?]),
-        MountKind::Overlay { lowers, idmap, .. } => lowers
+        MountKind::Overlay { lowers, .. } => lowers
             .iter()
-            .map(|path| source(path, false, idmap.as_ref(), idmaps))
+            .map(|(path, idmap)| source(path, false, idmap.as_ref(), idmaps))
             .collect(),
         MountKind::Mask | MountKind::Symlink { .. } => Ok(Vec::new()),
     }

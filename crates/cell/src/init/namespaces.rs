@@ -1,14 +1,14 @@
 //! Namespaces: making them, mapping ids, the user that root becomes, loopback.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::time::ClockId;
 
 use super::{Failed, Step, check};
-use crate::wire::{IdMap, Isolation, MountKind, Setup};
+use crate::wire::{IdMap, Isolation, Mount, MountKind, Setup};
 
 /// `libc` lacks it. It takes effect for children only, so for PID 1.
 const CLONE_NEWTIME: libc::c_int = 0x80;
@@ -19,22 +19,25 @@ pub(super) type IdMaps = BTreeMap<IdMap, OwnedFd>;
 /// One mapping for each owner that the set-up's mounts name.
 pub(super) fn idmaps(setup: &Setup) -> Result<IdMaps, Failed> {
     let mut maps = IdMaps::new();
-    for mount in &setup.mounts {
-        if let MountKind::Bind {
-            idmap: Some(owner), ..
-        }
-        | MountKind::Overlay {
-            idmap: Some(owner), ..
-        } = mount.kind
-            && !maps.contains_key(&owner)
-        {
-            maps.insert(
-                owner,
-                idmap(owner, setup.uid, setup.gid).step("make an id mapping")?,
-            );
-        }
+    let mut owners: BTreeSet<IdMap> = setup.mounts.iter().flat_map(owners_of).collect();
+    if setup.fake_root {
+        owners.insert(IdMap::SYSTEM);
+    }
+    for owner in owners {
+        let map = idmap(owner, setup.uid, setup.gid).step("make an id mapping")?;
+        maps.insert(owner, map);
     }
     Ok(maps)
+}
+
+fn owners_of(mount: &Mount) -> Vec<IdMap> {
+    match &mount.kind {
+        MountKind::Bind { idmap, .. } => idmap.iter().copied().collect(),
+        MountKind::Overlay { lowers, .. } => {
+            lowers.iter().filter_map(|(_, idmap)| *idmap).collect()
+        }
+        MountKind::Mask | MountKind::Symlink { .. } => Vec::new(),
+    }
 }
 
 /// A user namespace in which the owner on disk is the cell's user. Only its descriptor is kept;
@@ -161,6 +164,24 @@ pub(super) fn become_cell_user(setup: &Setup) -> Result<(), Failed> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
         .step("own /proc/self")?;
     new_user_namespace(setup, 0)
+}
+
+/// Root's last privileged act for a fake root: enter the user namespace in which the cell's users
+/// are a system's, as its root. In the kernel's eyes that is an ordinary user.
+pub(super) fn become_fake_root(maps: &IdMaps) -> Result<(), Failed> {
+    let map = maps
+        .get(&IdMap::SYSTEM)
+        .ok_or(rustix::io::Errno::INVAL)
+        .step("find the id mapping")?;
+    let kind = Some(rustix::thread::LinkNameSpaceType::User);
+    rustix::thread::move_into_link_name_space(map.as_fd(), kind).step("become the cell's root")?;
+    // SAFETY: these take numbers (and an empty list); this process has one thread.
+    unsafe {
+        check(libc::setgroups(0, std::ptr::null()).into()).step("drop groups")?;
+        check(libc::setresgid(0, 0, 0).into()).step("become the cell's group")?;
+        check(libc::setresuid(0, 0, 0).into()).step("become the cell's user")?;
+    }
+    Ok(())
 }
 
 /// Sets the interface flags of `lo`; the kernel adds 127.0.0.1 and ::1 by itself.

@@ -70,12 +70,32 @@ pub(super) fn limits(limits: &Limits) -> Result<(), Failed> {
     rustix::process::setrlimit(Resource::Nproc, new).step("limit processes")
 }
 
-/// Gives up every capability for good, forbids gaining any, and verifies it.
-pub(super) fn drop_all() -> Result<(), Failed> {
+/// What a fake root keeps, over the cell's users and what belongs to them: what installing packages
+/// needs. None of it reaches anything of the host's.
+const FAKE_ROOT: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETFCAP);
+
+/// Gives up every capability for good, forbids gaining any, and verifies it. A fake root keeps its
+/// own few.
+pub(super) fn drop_all(fake_root: bool) -> Result<(), Failed> {
+    let kept = if fake_root {
+        FAKE_ROOT
+    } else {
+        CapabilitySet::empty()
+    };
     // Not traceable by the cell's own processes, which have the same user id.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .step("forbid tracing of the cell's init")?;
     for capability in 0..64u64 {
+        if kept.bits() & (1 << capability) != 0 {
+            continue;
+        }
         // SAFETY: prctl with PR_CAPBSET_DROP takes numbers only.
         let dropped =
             unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) };
@@ -87,30 +107,40 @@ pub(super) fn drop_all() -> Result<(), Failed> {
             }
         }
     }
-    let bits = CapabilitiesSecureBits::NO_ROOT
-        | CapabilitiesSecureBits::NO_ROOT_LOCKED
-        | CapabilitiesSecureBits::NO_SETUID_FIXUP
-        | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
-        | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+    let mut bits = CapabilitiesSecureBits::KEEP_CAPS_LOCKED
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    if !fake_root {
+        bits |= CapabilitiesSecureBits::NO_ROOT
+            | CapabilitiesSecureBits::NO_ROOT_LOCKED
+            | CapabilitiesSecureBits::NO_SETUID_FIXUP
+            | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED;
+    }
     rustix::thread::set_capabilities_secure_bits(bits).step("lock the secure bits")?;
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
+    let wanted = CapabilitySets {
+        effective: kept,
+        permitted: kept,
         inheritable: CapabilitySet::empty(),
     };
-    rustix::thread::set_capabilities(None, none).step("drop capabilities")?;
+    rustix::thread::set_capabilities(None, wanted).step("drop capabilities")?;
     rustix::thread::set_no_new_privs(true).step("set no_new_privs")?;
     let left = rustix::thread::capabilities(None).step("read capabilities back")?;
     let locked = rustix::thread::no_new_privs().step("read no_new_privs back")?;
-    if left != none || !locked || rustix::process::geteuid().is_root() {
+    if left != wanted || !locked || is_kernel_root() {
         return Err(Failed {
             step: "verify that no privilege is left".into(),
             errno: libc::EPERM,
         });
     }
     Ok(())
+}
+
+/// Whether this process is the host's root, whatever it is called in its user namespace.
+fn is_kernel_root() -> bool {
+    // A line for each range: first id here, first id outside, how many.
+    let maps = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let outside = maps.lines().map(|line| line.split_whitespace().nth(1));
+    maps.is_empty() || outside.into_iter().any(|id| id.is_none_or(|id| id == "0"))
 }
 
 /// Installs the compiled filter: 8 bytes per instruction.

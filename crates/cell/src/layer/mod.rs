@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
+pub(crate) use remove::tree as remove;
 pub use size::LayerSize;
 
 /// The directory of a part with what was written.

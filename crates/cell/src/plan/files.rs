@@ -4,28 +4,24 @@ use std::path::{Path, PathBuf};
 
 use recto_protocol::ports::cell::Door;
 
+/// Who is listed in a cell's user database.
+pub(super) struct User<'a> {
+    pub(super) name: &'a str,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) home: &'a str,
+    /// Lines of users and of groups that packages have made, from layers.
+    pub(super) database: &'a (String, String),
+    /// Has the system's own database, and changes it.
+    pub(super) is_fake_root: bool,
+}
+
 /// A user database with the cell's user in it, and name resolution when there is a network.
-pub(super) fn own(
-    user: &str,
-    uid: u32,
-    gid: u32,
-    home: &str,
-    network_open: bool,
-    doors: &[Door],
-) -> Vec<(PathBuf, String)> {
-    let mut passwd = String::new();
-    let mut group = String::new();
-    if uid != 0 {
-        passwd.push_str("root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n");
-        group.push_str("root:x:0:\n");
+pub(super) fn own(user: &User<'_>, network_open: bool, doors: &[Door]) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    if !user.is_fake_root {
+        files = database(user);
     }
-    passwd.push_str(&format!("{user}:x:{uid}:{gid}:{user}:{home}:/bin/sh\n"));
-    passwd.push_str("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
-    if gid != 0 {
-        group.push_str(&format!("{user}:x:{gid}:\n"));
-    }
-    group.push_str("nogroup:x:65534:\n");
-    let mut files = vec![("/etc/passwd".into(), passwd), ("/etc/group".into(), group)];
     if network_open {
         files.extend(resolver());
     } else {
@@ -47,6 +43,47 @@ fn hosts(doors: &[Door]) -> String {
     };
     hosts.extend(doors.iter().filter_map(named));
     hosts
+}
+
+fn database(user: &User<'_>) -> Vec<(PathBuf, String)> {
+    let User {
+        name,
+        uid,
+        gid,
+        home,
+        ..
+    } = user;
+    let mut passwd = String::new();
+    let mut group = String::new();
+    if *uid != 0 {
+        passwd.push_str("root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n");
+        group.push_str("root:x:0:\n");
+    }
+    passwd.push_str(&format!("{name}:x:{uid}:{gid}:{name}:{home}:/bin/sh\n"));
+    passwd.push_str("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    if *gid != 0 {
+        group.push_str(&format!("{name}:x:{gid}:\n"));
+    }
+    group.push_str("nogroup:x:65534:\n");
+    add(&mut passwd, &user.database.0);
+    add(&mut group, &user.database.1);
+    vec![("/etc/passwd".into(), passwd), ("/etc/group".into(), group)]
+}
+
+/// Adds lines whose names are not taken.
+fn add(known: &mut String, more: &str) {
+    for line in more.lines() {
+        let Some((name, _)) = line.split_once(':') else {
+            continue;
+        };
+        let is_taken = known
+            .lines()
+            .any(|line| line.split(':').next() == Some(name));
+        if !is_taken {
+            known.push_str(line);
+            known.push('\n');
+        }
+    }
 }
 
 /// The resolver's configuration often lies in /run, which a cell doesn't see.

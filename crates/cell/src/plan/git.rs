@@ -54,8 +54,7 @@ impl View<'_> {
         Mount {
             at: git.to_owned(),
             kind: MountKind::Overlay {
-                lowers: vec![git.to_owned()],
-                idmap,
+                lowers: vec![(git.to_owned(), idmap)],
                 upper: Some(upper),
             },
         }

@@ -4,6 +4,7 @@ mod env;
 mod files;
 mod git;
 mod paths;
+mod root;
 mod survey;
 
 pub use paths::secrets_of;
@@ -16,7 +17,7 @@ use recto_protocol::ports::cell::CellError;
 
 use crate::aftermath::Aftermath;
 use crate::layer;
-use crate::spec::{CELL_USER, CellSpec};
+use crate::spec::{CELL_USER, CellSpec, FAKE_ROOT_USERS};
 use crate::wire::{self, IdMap, Isolation, Mount, MountKind, Setup, Upper};
 
 /// The private home directory of an isolated cell.
@@ -56,7 +57,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let root = rustix::process::geteuid().is_root();
     let (uid, gid) = user(spec, root)?;
     let writable = spec.policy.access == Access::WorkspaceWrite;
-    let mut binds = paths::system();
+    let mut binds = root::system(spec, root)?;
     for path in &spec.readable {
         binds.extend(paths::tool(path));
     }
@@ -73,6 +74,8 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             }
         }
     }
+    // A tree in another one: its own protections lie over those of the outer one.
+    trees.sort_by_key(|tree| tree.components().count());
     let view = git::View {
         writable,
         git: &spec.git,
@@ -83,16 +86,16 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         binds.retain(|mount| mount.at != *tree);
         let survey = survey::tree(tree)?;
         channels.extend(survey.channels.iter().cloned());
+        if let Some(mount) = git::linked(tree, view)? {
+            binds.retain(|other| other.at != mount.at);
+            binds.push(mount);
+        }
         if let (Some(layer), true) = (&spec.work_layer, writable) {
             // All that is written stays in the layer, so nothing in it needs protection.
             binds.push(layered(tree, layer, root)?);
             continue;
         }
         binds.push(bind(tree.clone(), writable, owner(tree, root)?));
-        if let Some(mount) = git::linked(tree, view)? {
-            binds.retain(|other| other.at != mount.at);
-            binds.push(mount);
-        }
         if writable {
             let owner = owner(tree, root)?.map(|owner| (owner.uid, owner.gid));
             inner.add(git::protect(tree, survey, view)?, owner);
@@ -117,7 +120,12 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     }));
     mounts.extend(paths::masks(spec, &work_tree, &mounts)?);
 
-    let user = files::user_name(uid, root);
+    let fake_root = spec.root.setup.is_some();
+    let user = if fake_root {
+        "root".to_owned()
+    } else {
+        files::user_name(uid, root)
+    };
     let network_open = spec.policy.network == Network::Open;
     if network_open && spec.doors.is_some() {
         return Err(CellError::Unavailable {
@@ -126,7 +134,15 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         });
     }
     let doors = spec.doors.as_ref().map_or(&[][..], |doors| &doors.list);
-    let mut files = files::own(&user, uid, gid, HOME, network_open, doors);
+    let in_database = files::User {
+        name: &user,
+        uid,
+        gid,
+        home: HOME,
+        database: &root::database(spec),
+        is_fake_root: fake_root,
+    };
+    let mut files = files::own(&in_database, network_open, doors);
     files.extend(spec.files.iter().cloned());
     let env = env::isolated(spec, &mounts, &user, HOME);
     Ok(Plan {
@@ -139,6 +155,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             parent: 0,
             uid,
             gid,
+            fake_root,
             network_open,
             cwd: spec.cwd.clone().unwrap_or(work_tree),
             env,
@@ -180,7 +197,12 @@ fn user(spec: &CellSpec, root: bool) -> Result<(u32, u32), CellError> {
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         return Ok((uid.as_raw(), gid.as_raw()));
     }
-    match spec.user.unwrap_or(CELL_USER) {
+    let default = if spec.root.setup.is_some() {
+        FAKE_ROOT_USERS
+    } else {
+        CELL_USER
+    };
+    match spec.user.unwrap_or(default) {
         0 => Err(CellError::Unavailable {
             reason: "a cell's user can't be root".to_owned(),
             remedy: "Name a user that owns nothing.".to_owned(),
@@ -207,8 +229,7 @@ fn layered(tree: &Path, layer: &layer::Layer, root: bool) -> Result<Mount, CellE
     Ok(Mount {
         at: tree.to_owned(),
         kind: MountKind::Overlay {
-            lowers: vec![tree.to_owned()],
-            idmap: owner(tree, root)?,
+            lowers: vec![(tree.to_owned(), owner(tree, root)?)],
             upper: Some(Upper::Layer {
                 directory: layer.directory().to_owned(),
                 part: layer::part_of(tree),
@@ -246,6 +267,7 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             parent: 0,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
+            fake_root: false,
             network_open: true,
             cwd: spec.cwd.clone().unwrap_or(work_tree),
             env: env::direct(

@@ -10,7 +10,7 @@ use crate::spec::CellSpec;
 use crate::wire::{Mount, MountKind};
 
 /// What holds programs, libraries and their settings. Not: homes, /run, /srv, /mnt, /media, /var.
-const SYSTEM: [&str; 10] = [
+pub(super) const SYSTEM: [&str; 10] = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix",
 ];
 

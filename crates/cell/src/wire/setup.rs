@@ -25,9 +25,11 @@ pub(crate) struct Setup {
     pub(crate) isolation: Isolation,
     /// The harness: whoever else is the parent means that the harness has died.
     pub(crate) parent: i32,
-    /// User and group inside; the same numbers in the kernel's eyes.
+    /// User and group in the kernel's eyes; inside too, but for a fake root.
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// The user and those after it appear as root and its users inside.
+    pub(crate) fake_root: bool,
     /// Keeps the host's network instead of an empty one.
     pub(crate) network_open: bool,
     /// The working directory of commands that name none.
@@ -73,13 +75,20 @@ pub(crate) enum MountKind {
     Symlink { target: PathBuf },
     /// Directories laid over each other; what is written goes into the upper one.
     Overlay {
-        /// The topmost first. A lower directory never changes.
-        lowers: Vec<PathBuf>,
-        /// As for a bind, for all lower directories.
-        idmap: Option<IdMap>,
+        /// The topmost first, each with its id mapping as for a bind. They never change.
+        lowers: Vec<(PathBuf, Option<IdMap>)>,
         /// None: it can't be written.
         upper: Option<Upper>,
     },
+}
+
+impl IdMap {
+    /// All of a system's users, as a fake root's cell shows them.
+    pub(crate) const SYSTEM: Self = Self {
+        uid: 0,
+        gid: 0,
+        count: 65_536,
+    };
 }
 
 /// Where the writes of an overlay go.

@@ -10,6 +10,7 @@ mod death;
 mod doors;
 mod git;
 mod layers;
+mod setup;
 mod support;
 mod tools;
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         confinement::CASES,
         git::CASES,
         layers::CASES,
+        setup::CASES,
         tools::CASES,
         death::CASES,
         doors::CASES,
