@@ -59,6 +59,7 @@ fn policy_lines(policy: &Policy) -> String {
     };
     let network = match (policy.access, policy.network) {
         (Access::DangerFullAccess, _) | (_, Network::Open) => "open",
+        (_, Network::Allow) => "allow-list, through a proxy",
         (_, Network::None) => "none (loopback only)",
     };
     format!("writable: {writable}\nnetwork: {network}\n")

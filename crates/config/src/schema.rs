@@ -1,5 +1,6 @@
 //! The JSON schema of the file, for editors.
 
+use recto_protocol::egress::Preset;
 use schemars::{Schema, json_schema};
 use serde_json::{Map, Value as Json, json};
 
@@ -124,6 +125,11 @@ fn of_items(of: ListOf) -> Schema {
         ListOf::Paths => json_schema!({ "type": "string", "pattern": "^/" }),
         ListOf::FileNames => json_schema!({ "type": "string", "pattern": "^[^/\\\\]+$" }),
         ListOf::Variables => json_schema!({ "type": "string", "pattern": VARIABLE }),
+        ListOf::Rules => json_schema!({ "type": "string", "minLength": 1 }),
+        ListOf::Presets => {
+            let names: Vec<&str> = Preset::all().map(Preset::name).collect();
+            json_schema!({ "enum": names })
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use recto_protocol::egress::{Preset, Rule, Rules};
 use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::profile::Profile;
 use recto_protocol::settings::Budget;
@@ -31,6 +32,10 @@ pub struct Config {
     pub sandbox_mode: Access,
     /// What else is allowed in `workspace-write`.
     pub sandbox_workspace_write: WorkspaceWrite,
+    /// What commands may reach in a cell.
+    pub network: Network,
+    /// What they may reach with [`Network::Allow`].
+    pub egress: Egress,
     /// Further directories that commands may read; absolute.
     pub readable_roots: Vec<String>,
     /// The variables that commands see.
@@ -59,6 +64,16 @@ pub struct WorkspaceWrite {
     pub network_access: bool,
     /// Further directories that may be written; absolute.
     pub writable_roots: Vec<String>,
+}
+
+/// What commands may reach with [`Network::Allow`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Egress {
+    /// Rules.
+    pub allow: Vec<Rule>,
+    /// Named lists of rules.
+    pub presets: Vec<Preset>,
 }
 
 /// The variables that commands see.
@@ -98,25 +113,26 @@ impl Config {
     /// What a session's cell may do. What `workspace-write` adds counts in `workspace-write` only.
     pub fn policy(&self) -> Policy {
         let further = &self.sandbox_workspace_write;
-        match self.sandbox_mode {
-            Access::ReadOnly => Policy {
-                access: Access::ReadOnly,
-                ..Policy::default()
+        let (network, writable) = match self.sandbox_mode {
+            Access::ReadOnly => (self.network, Vec::new()),
+            Access::WorkspaceWrite if further.network_access => {
+                (Network::Open, further.writable_roots.clone())
+            }
+            Access::WorkspaceWrite => (self.network, further.writable_roots.clone()),
+            Access::DangerFullAccess => (Network::Open, Vec::new()),
+        };
+        let egress = match network {
+            Network::Allow => Rules {
+                rules: self.egress.allow.clone(),
+                presets: self.egress.presets.clone(),
             },
-            Access::WorkspaceWrite => Policy {
-                access: Access::WorkspaceWrite,
-                network: if further.network_access {
-                    Network::Open
-                } else {
-                    Network::None
-                },
-                writable: further.writable_roots.clone(),
-            },
-            Access::DangerFullAccess => Policy {
-                access: Access::DangerFullAccess,
-                network: Network::Open,
-                writable: Vec::new(),
-            },
+            Network::None | Network::Open => Rules::default(),
+        };
+        Policy {
+            access: self.sandbox_mode,
+            network,
+            writable,
+            egress,
         }
     }
 

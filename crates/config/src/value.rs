@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use recto_protocol::egress::{Preset, Rule};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -66,6 +67,10 @@ pub enum ListOf {
     FileNames,
     /// Names of environment variables.
     Variables,
+    /// Rules of what may be reached.
+    Rules,
+    /// Names of lists of such rules.
+    Presets,
 }
 
 /// A value that was read.
@@ -214,6 +219,8 @@ impl ListOf {
             Self::Paths => "absolute paths",
             Self::FileNames => "file names without directories",
             Self::Variables => "names of environment variables",
+            Self::Rules => "rules like \"example.com\"",
+            Self::Presets => "names of presets",
         }
     }
 
@@ -227,6 +234,7 @@ impl ListOf {
                 at: item.span(),
             });
         };
+        let mut hint = None;
         let fits = match self {
             Self::Commands => !text.trim().is_empty() && !text.contains('\0'),
             Self::Paths => is_line(text) && text.starts_with('/'),
@@ -235,13 +243,21 @@ impl ListOf {
                 is_line(text) && !text.contains(['/', '\\']) && text != "." && text != ".."
             }
             Self::Variables => is_variable(text),
+            Self::Rules => {
+                hint = text.parse::<Rule>().err();
+                hint.is_none()
+            }
+            Self::Presets => {
+                hint = text.parse::<Preset>().err();
+                hint.is_none()
+            }
         };
         if fits {
             Ok((text.to_owned(), origin.clone()))
         } else {
             Err(Unfit::Value {
                 expected: expected(),
-                hint: None,
+                hint: hint.map(|error| error.to_string()),
                 at: item.span(),
             })
         }

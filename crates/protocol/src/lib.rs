@@ -3,6 +3,7 @@
 //! This crate is layer 0. It does no IO and knows no runtime; what it serialises (records and
 //! settings) is a promise to later versions, held by golden files in `tests/golden`.
 
+pub mod egress;
 pub mod id;
 pub mod item;
 pub mod policy;

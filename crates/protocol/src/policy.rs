@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::egress::Rules;
+
 /// What commands may write.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -40,6 +42,8 @@ pub enum Network {
     /// An empty network of the cell's own, with loopback only.
     #[default]
     None,
+    /// What [`Policy::egress`] allows, through a proxy outside.
+    Allow,
     /// The host's network.
     Open,
 }
@@ -54,4 +58,7 @@ pub struct Policy {
     /// Directories outside the work tree that may be written too; absolute paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writable: Vec<String>,
+    /// What commands may reach with [`Network::Allow`]; nothing else looks at it.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub egress: Rules,
 }

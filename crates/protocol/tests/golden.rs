@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use recto_protocol::egress::Rules;
 use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::ports::model::{ErrorKind, Finish, FinishReason, ModelError};
 use recto_protocol::profile::{CompactionWay, PatchTool, Profile};
@@ -59,6 +60,7 @@ fn policy() -> Policy {
         access: Access::DangerFullAccess,
         network: Network::Open,
         writable: vec!["/cache".into()],
+        ..Policy::default()
     }
 }
 
@@ -221,6 +223,21 @@ fn expected() -> Vec<Body> {
             budget: Some(budget()),
             checks: Some(vec!["make".into()]),
             reasoning: Some("{}".into()),
+        }
+        .into(),
+        SettingsChanged {
+            policy: Some(Policy {
+                network: Network::Allow,
+                egress: Rules::parse([
+                    "GET,HEAD https://api.example.com/v1/* inject=api",
+                    "*.example.com:8443",
+                    "tcp:db.internal:5432 private",
+                    "preset:github-readonly",
+                ])
+                .unwrap(),
+                ..Policy::default()
+            }),
+            ..SettingsChanged::default()
         }
         .into(),
         TurnStarted {

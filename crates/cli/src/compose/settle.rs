@@ -120,7 +120,12 @@ pub fn settle(
         policy_is_explicit: is_explicit(
             &resolved,
             run,
-            &["sandbox_mode", "sandbox_workspace_write"],
+            &[
+                "sandbox_mode",
+                "sandbox_workspace_write",
+                "network",
+                "egress",
+            ],
             Layer::Environment,
         ),
         checks_are_explicit: is_explicit(&resolved, run, &["checks"], Layer::Flag),

@@ -1,6 +1,7 @@
 //! Which layer wins, and what the other spellings mean.
 
 use recto_config::{Flags, WebSearch};
+use recto_protocol::egress::Rules;
 use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::profile::{Profile, Provider};
 use recto_protocol::usage::Micros;
@@ -239,6 +240,7 @@ fn flags_add_to_lists_and_replace_the_rest() {
             access: Access::WorkspaceWrite,
             network: Network::Open,
             writable: vec!["/a".to_owned(), "/b".to_owned()],
+            ..Policy::default()
         }
     );
 }
@@ -349,4 +351,41 @@ fn limits_for_whichever_model_lose_only_to_a_stronger_layer() {
         (values.model_context_window, values.model_max_output_tokens),
         (None, Some(3))
     );
+}
+
+#[test]
+fn what_may_be_reached_is_part_of_the_policy() {
+    let user = "egress = { allow = [\"example.com\"], presets = [\"rust\"] }";
+    let policy = |more: &str| {
+        let user = format!("{more}\n{user}");
+        let layers = Layers {
+            user: &user,
+            ..Layers::default()
+        };
+        outcome(&layers).unwrap().values.policy()
+    };
+    let allowed = policy("network = \"allow\"");
+    assert_eq!(allowed.network, Network::Allow);
+    assert_eq!(
+        allowed.egress,
+        Rules::parse(["example.com", "preset:rust"]).unwrap()
+    );
+    // Rules are kept where they mean something only.
+    assert_eq!(policy(""), Policy::default());
+    let open = policy("network = \"allow\"\nsandbox_workspace_write.network_access = true");
+    assert_eq!(open.network, Network::Open);
+    let reading = policy("network = \"allow\"\nsandbox_mode = \"read-only\"");
+    assert_eq!(reading.network, Network::Allow);
+}
+
+#[test]
+fn what_is_no_rule_is_told_with_its_reason() {
+    let user = "egress = { allow = [\"*.com\"], presets = [\"rusty\"] }";
+    let layers = Layers {
+        user,
+        ..Layers::default()
+    };
+    let text = outcome(&layers).unwrap_err().to_string();
+    assert!(text.contains("a wildcard is the first label"), "{text}");
+    assert!(text.contains("there is no preset \"rusty\""), "{text}");
 }

@@ -30,6 +30,7 @@ env.pass = ["SSL_CERT_FILE"]                      # -c
 env.set.TOKEN = <hidden>                          # user file /home/me/.recto/config.toml:6
 instruction_names = []                            # default
 model = "m"                                       # variable RECTO_MODEL
+network = "none"                                  # default
 projects."/repo".trust_level = "trusted"          # user file /home/me/.recto/config.toml:1
 provider = "gw"                                   # user file /home/me/.recto/config.toml:4
 providers.gw.base_url = "https://<hidden>@gw.example.com/v1?<hidden>"  # user file /home/me/.recto/config.toml:8
