@@ -19,6 +19,7 @@ pub(super) const LAYERS: &[(&str, Layer)] = &[
     ("recto-config", Layer::Product(1)),
     ("recto-model", Layer::Product(ADAPTERS)),
     ("recto-cell", Layer::Product(ADAPTERS)),
+    ("recto-egress", Layer::Product(ADAPTERS)),
     ("recto-workspace", Layer::Product(ADAPTERS)),
     ("recto-store", Layer::Product(ADAPTERS)),
     ("recto-forge", Layer::Product(ADAPTERS)),
@@ -106,7 +107,21 @@ const CHANCE: &str = "ids and randomness reach the core as arguments";
 /// Packages that only the named product crates may use: (package, owners, why).
 pub(super) const OWNED: &[(&str, &[&str], &str)] = &[
     ("reqwest", &["recto-model"], "one crate speaks to models"),
-    ("rustls", &["recto-model"], "one crate speaks to models"),
+    (
+        "rustls",
+        &["recto-model", "recto-egress"],
+        "TLS is spoken to models, and by the egress proxy",
+    ),
+    (
+        "tokio-rustls",
+        &["recto-egress"],
+        "one crate lets cells out, and opens their TLS",
+    ),
+    (
+        "rcgen",
+        &["recto-egress"],
+        "one crate is an authority for certificates",
+    ),
     ("sse-stream", &["recto-model"], "one crate speaks to models"),
     ("seccompiler", &["recto-cell"], "one crate builds cells"),
     (
