@@ -75,6 +75,7 @@ pub(crate) async fn forward<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let early = |refusal: Refusal| (refusal, false);
     let head = request.head;
     let framing = head.framing().map_err(|error| early(error.into()))?;
+    let waits = expects(head).map_err(early)? && framing != Framing::None;
     let websocket = head.lists("upgrade", "websocket") && head.lists("connection", "upgrade");
     if websocket && request.granted.limited {
         return Err(early(Refusal::Upgrade(host_rule(
@@ -91,7 +92,7 @@ pub(crate) async fn forward<S: AsyncRead + AsyncWrite + Unpin + Send>(
         }
     };
     let outgoing = outgoing(shared, &request, framing, websocket, &held, body).map_err(early)?;
-    if framing != Framing::None && expects(head).map_err(early)? {
+    if waits {
         let go_on = conn.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
         go_on.map_err(|_| (Refusal::Gone, true))?;
     }

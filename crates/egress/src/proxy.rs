@@ -197,10 +197,7 @@ async fn join(shared: &Arc<Shared>, conn: &mut Conn<TcpStream>, host: &Host, por
         Ok(Passage::Closed(granted)) => {
             let mut trace = Trace::new(shared, host, port, "CONNECT", None);
             trace.allowed(&granted);
-            let ended = tunnel(shared, conn, host, port, &granted, &mut trace).await;
-            if let Err(refusal) = ended {
-                refuse(conn, trace, &refusal, true).await;
-            }
+            tunnel(shared, conn, host, port, &granted, trace).await;
         }
         Err(refusal) => {
             let trace = Trace::new(shared, host, port, "CONNECT", None);

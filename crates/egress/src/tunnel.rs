@@ -11,7 +11,7 @@ use crate::dial::{Destination, dial};
 use crate::hello::{Hello, HelloError, read_hello};
 use crate::judge::Granted;
 use crate::refusal::Refusal;
-use crate::requests::linger;
+use crate::requests::{linger, refuse};
 use crate::shared::Shared;
 use crate::splice::splice;
 use crate::trace::Trace;
@@ -22,21 +22,24 @@ pub(crate) const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\
 /// A fatal alert, `unrecognized_name`: the nearest that TLS has to "not allowed".
 const ALERT: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 
-/// Serves a `CONNECT` that was allowed. What is refused before the answer is left to the caller.
+/// Serves a `CONNECT` that was allowed.
 pub(crate) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     shared: &Shared,
     client: &mut Conn<S>,
     host: &Host,
     port: u16,
     granted: &Granted,
-    trace: &mut Trace,
-) -> Result<(), Refusal> {
+    mut trace: Trace,
+) {
     let to = Destination {
         host: host.clone(),
         port,
         private: granted.private,
     };
-    let outside = dial(shared, &to).await?;
+    let outside = match dial(shared, &to).await {
+        Ok(outside) => outside,
+        Err(refusal) => return refuse(client, trace, &refusal, true).await,
+    };
     let passed = async {
         client
             .write_all(ESTABLISHED)
@@ -47,13 +50,13 @@ pub(crate) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         if hello.encrypted {
             return Err(HelloError::Encrypted.into());
         }
-        splice(&mut *client, outside, trace, shared.limits.idle).await
+        splice(&mut *client, outside, &trace, shared.limits.idle).await
     };
     if let Err(refusal) = passed.await {
         trace.ended(&refusal);
+        drop(trace);
         hang_up(client, &refusal).await;
     }
-    Ok(())
 }
 
 /// Serves a door that leads to one host and port.
@@ -106,9 +109,10 @@ pub(crate) async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(
     refusal: &Refusal,
 ) {
     let answer = match refusal {
+        Refusal::Gone => return,
         Refusal::Hello(HelloError::NotTls) => refusal.answer(true),
         Refusal::Hello(_) => ALERT.to_vec(),
-        _ => return,
+        _ => Vec::new(),
     };
     let _ = client.write_all(&answer).await;
     linger(client).await;
