@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use recto_protocol::SessionId;
 use recto_protocol::ports::cell::{
-    Command, ExitStatus, OutputCap, Process, ProcessControl, ProcessEvent, TtySize,
+    Cell, Command, ExitStatus, OutputCap, Process, ProcessControl, ProcessEvent, TtySize,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -14,6 +15,7 @@ use super::block_on;
 use crate::args::{CellArgs, RunArgs};
 use crate::compose::cell::{Wanted, failure, launch};
 use crate::compose::home::Home;
+use crate::compose::import::Import;
 use crate::compose::place::{Place, text};
 use crate::compose::settle::settle;
 use crate::exit::{Failure, UNAVAILABLE};
@@ -39,6 +41,8 @@ async fn run_inside(args: CellArgs) -> Result<u8, Failure> {
         ..RunArgs::default()
     };
     let settled = settle(&home, &place, &flags, None)?;
+    // Before there is a cell that could change anything.
+    let import = Import::begin(&home, place.repository.as_ref(), &settled.policy).await;
     let cell = launch(Wanted {
         home: &home,
         policy: settled.policy.clone(),
@@ -73,8 +77,25 @@ async fn run_inside(args: CellArgs) -> Result<u8, Failure> {
             });
         }
     };
+    for line in bring_home(import, cell.as_ref()).await {
+        let _ = writeln!(std::io::stderr(), "recto: {line}");
+    }
     cell.close().await;
     status
+}
+
+/// Brings home what the command has committed; gives what is to be said of it.
+async fn bring_home(import: Result<Option<Import>, Failure>, cell: &dyn Cell) -> Vec<String> {
+    let name = SessionId(uuid::Uuid::now_v7().to_string());
+    let imported = match import {
+        Ok(Some(mut import)) => import.bring_home(cell, &name).await,
+        Ok(None) => return Vec::new(),
+        Err(failure) => Err(failure),
+    };
+    match imported {
+        Ok(imported) => [imported.lines(), imported.warnings()].concat(),
+        Err(failure) => vec![failure.message()],
+    }
 }
 
 async fn reached(at: Option<tokio::time::Instant>) {
