@@ -7,6 +7,7 @@ mod common;
 use common::{Player, settings, valid_input};
 use proptest::prelude::*;
 use recto_agent::{Next, Session};
+use recto_protocol::egress::{RequestEvent, Verdict};
 use recto_protocol::ports::model::{ErrorKind, Finish, FinishReason, ModelError};
 use recto_protocol::profile::Profile;
 use recto_protocol::record::*;
@@ -246,6 +247,20 @@ fn any_body() -> impl Strategy<Value = Body> {
         ),
         1 => any_text()
             .prop_map(|message| Warning { code: "w".into(), message }.into()),
+        1 => any_text().prop_map(|host| {
+            let request = RequestEvent {
+                host,
+                port: 443,
+                method: "CONNECT".into(),
+                path: None,
+                bytes_up: 0,
+                bytes_down: 0,
+                verdict: Verdict::Allowed,
+                rule: None,
+                failure: None,
+            };
+            NetworkRequested { request, missed: 0 }.into()
+        }),
         1 => any_text().prop_map(|kind| Body::Unknown {
             kind,
             body: serde_json::value::RawValue::from_string("{\"x\": 1}".into()).unwrap(),

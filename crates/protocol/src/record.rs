@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::egress::RequestEvent;
 use crate::id::{CallId, ChunkId, SessionId};
 use crate::item::Item;
 use crate::ports::model::{Finish, ModelError};
@@ -185,6 +186,8 @@ kinds! {
     TurnEnded = "turn.ended",
     /// Something that users should know and that stops nothing.
     Warning = "warning",
+    /// A command asked for something outside its cell.
+    NetworkRequested = "network.requested",
 }
 
 impl PartialEq for Body {
@@ -464,6 +467,21 @@ pub struct Warning {
     pub code: String,
     /// For people.
     pub message: String,
+}
+
+/// A command asked for something outside its cell, and was let or refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkRequested {
+    /// What was asked for, and the verdict.
+    pub request: RequestEvent,
+    /// Requests before this one that were not recorded, because they came faster than they could be
+    /// written down.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missed: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The session a log belongs to, from its first record.

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use recto_protocol::egress::Rules;
+use recto_protocol::egress::{RequestEvent, Rules, Verdict};
 use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::ports::model::{ErrorKind, Finish, FinishReason, ModelError};
 use recto_protocol::profile::{CompactionWay, PatchTool, Profile};
@@ -432,6 +432,38 @@ fn expected() -> Vec<Body> {
         Warning {
             code: "w".into(),
             message: "Careful.".into(),
+        }
+        .into(),
+        NetworkRequested {
+            request: RequestEvent {
+                host: "example.com".into(),
+                port: 443,
+                method: "GET".into(),
+                path: Some("/v1/".into()),
+                bytes_up: 1,
+                bytes_down: 2,
+                verdict: Verdict::Allowed,
+                rule: Some("preset:rust".into()),
+                failure: Some("it was cut".into()),
+            },
+            missed: 3,
+        }
+        .into(),
+        NetworkRequested {
+            request: RequestEvent {
+                host: "example.com".into(),
+                port: 80,
+                method: "CONNECT".into(),
+                path: None,
+                bytes_up: 0,
+                bytes_down: 0,
+                verdict: Verdict::Refused {
+                    reason: "not allowed".into(),
+                },
+                rule: None,
+                failure: None,
+            },
+            missed: 0,
         }
         .into(),
     ]);

@@ -30,7 +30,10 @@ impl Session {
             turn.tick(record.at, matches!(record.body, Body::DriverAttached(_)));
         }
         match &record.body {
-            Body::SessionStarted(_) | Body::Warning(_) | Body::Unknown { .. } => {}
+            Body::SessionStarted(_)
+            | Body::Warning(_)
+            | Body::NetworkRequested(_)
+            | Body::Unknown { .. } => {}
             Body::ContextAdded(body) => self.context_added(body),
             Body::SettingsChanged(body) => self.settings_changed(body),
             Body::TurnStarted(body) => self.turn_started(body, record.at),

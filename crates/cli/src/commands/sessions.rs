@@ -16,6 +16,7 @@ use crate::args::SessionsCommand;
 use crate::compose::home::{Home, open_regular};
 use crate::compose::place::{Place, text};
 use crate::exit::{DONE, Failure};
+use crate::output::network::network_line;
 use crate::output::safe::{safe, safe_line};
 
 /// Runs the command.
@@ -302,6 +303,7 @@ fn tell(record: &Record) -> Option<String> {
             body.cost.map_or(String::new(), |cost| format!(", {cost}"))
         ),
         Body::Warning(body) => format!("warning: {}", safe_line(&body.message, WIDTH)),
+        Body::NetworkRequested(body) => format!("network: {}", network_line(&body.request, WIDTH)),
         Body::ContextAdded(_)
         | Body::SettingsChanged(_)
         | Body::StepStarted(_)

@@ -10,6 +10,7 @@ use recto_protocol::usage::{Micros, Usage};
 use recto_protocol::{CallId, Record, View};
 use recto_runtime::{LiveEvent, Sink};
 
+use super::network::{is_notable, network_line};
 use super::safe::{cut, safe, safe_line};
 use super::{plural, told};
 
@@ -143,6 +144,9 @@ impl Human {
                 self.say(&format!("answer not accepted: {}", safe(&body.message)));
             }
             Body::Warning(body) => self.say(&format!("warning: {}", safe(&body.message))),
+            Body::NetworkRequested(body) if is_notable(&body.request) => {
+                self.say(&format!("network: {}", network_line(&body.request, LINE)));
+            }
             Body::DriverAttached(body) if body.torn_bytes > 0 => self.say(&format!(
                 "warning: the log's last line was torn; {} {} were set aside",
                 body.torn_bytes,
@@ -157,6 +161,7 @@ impl Human {
             | Body::SettingsChanged(_)
             | Body::MessageAdded(_)
             | Body::DriverAttached(_)
+            | Body::NetworkRequested(_)
             | Body::Unknown { .. } => {}
         }
     }

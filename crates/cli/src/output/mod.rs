@@ -3,6 +3,7 @@
 
 pub mod human;
 pub mod jsonl;
+pub mod network;
 pub mod safe;
 
 use std::io::Write as _;

@@ -1,7 +1,7 @@
 //! What may be said to a session while a turn runs.
 
 use recto_protocol::Item;
-use recto_protocol::record::Delivery;
+use recto_protocol::record::{Delivery, NetworkRequested};
 use tokio::sync::mpsc;
 
 /// Something said to a running session.
@@ -19,6 +19,8 @@ pub enum Control {
         /// Who or what asks.
         by: String,
     },
+    /// Record a request that a command made through the proxy.
+    Network(NetworkRequested),
 }
 
 /// Speaks to a session from outside. Cheap to clone.

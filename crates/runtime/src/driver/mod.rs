@@ -282,6 +282,7 @@ impl Driver {
             Control::Message { items, delivery } => {
                 self.record_durable(vec![MessageAdded { items, delivery }.into()])
             }
+            Control::Network(requested) => self.record(vec![requested.into()]),
             Control::Interrupt { by } => {
                 self.record_durable(vec![InterruptRequested { by, limit: None }.into()])
             }

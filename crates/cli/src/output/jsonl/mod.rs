@@ -194,6 +194,11 @@ impl<W: Write + Send> Jsonl<W> {
             Body::ToolFinished(body) => self.tool_finished(body),
             Body::CheckFinished(body) => self.check_finished(body),
             Body::Warning(body) => self.warning(&body.code, &body.message),
+            Body::NetworkRequested(body) => self.line(&json!({
+                "type": "network.request",
+                "request": body.request,
+                "missed": body.missed,
+            })),
             Body::Compacted(body) => {
                 self.total += body.usage;
                 self.line(&json!({"type": "context.compacted", "ok": true}));
