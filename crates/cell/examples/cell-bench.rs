@@ -1,6 +1,7 @@
-//! Measures cells: `cell-bench [ROUNDS]`. Medians and best tenths in milliseconds beside a plain spawn.
+//! Measures cells: `cell-bench [ROUNDS [TREE]]`. Medians and best tenths in milliseconds beside a plain spawn.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -21,7 +22,8 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let report = runtime.map(|runtime| runtime.block_on(measure(rounds)));
+    let tree = args.get(2).map(Into::into);
+    let report = runtime.map(|runtime| runtime.block_on(measure(rounds, tree)));
     match report {
         Ok(Ok(report)) => {
             let _ = std::io::stdout().write_all(report.as_bytes());
@@ -39,11 +41,13 @@ fn main() -> ExitCode {
     }
 }
 
-async fn measure(rounds: usize) -> Result<String, CellError> {
-    let tree = std::env::temp_dir().join(format!("cell-bench-{}", std::process::id()));
+/// In a work tree of its own, or in one that is there (its size is a part of the cost).
+async fn measure(rounds: usize, there: Option<PathBuf>) -> Result<String, CellError> {
+    let own = std::env::temp_dir().join(format!("cell-bench-{}", std::process::id()));
     let gone = |_| CellError::Gone;
-    std::fs::create_dir_all(tree.join(".git/hooks")).map_err(gone)?;
-    std::fs::write(tree.join(".git/config"), "").map_err(gone)?;
+    std::fs::create_dir_all(own.join(".git/hooks")).map_err(gone)?;
+    std::fs::write(own.join(".git/config"), "").map_err(gone)?;
+    let tree = there.unwrap_or_else(|| own.clone());
     let mut spec = CellSpec::new(Policy::default(), &tree);
     if let (Ok(home), Ok(path)) = (std::env::var("HOME"), std::env::var("PATH")) {
         spec = spec.with_tools_of(home.as_ref(), &path);
@@ -84,7 +88,7 @@ async fn measure(rounds: usize) -> Result<String, CellError> {
         inside.push(start.elapsed());
     }
     cell.close().await;
-    let _ = std::fs::remove_dir_all(tree);
+    let _ = std::fs::remove_dir_all(own);
     Ok(format!(
         "plain spawn of true      {}\nnew cell until hello     {}\ncommand in a cell        {}\nclose                    {}\n\
          100 MB to /dev/null      {}\n100 MB to a 64 KiB reader{}\n100 MB in a cell         {}\ncell-init memory: {memory}\n",

@@ -40,6 +40,7 @@ pub fn probe() -> Vec<Finding> {
         identity(root),
         namespaces(root),
         seccomp(),
+        landlock(),
         overlay(),
         cell(),
     ]
@@ -96,6 +97,14 @@ fn seccomp() -> Finding {
         ),
         Err(error) => finding("system call filter", Status::Bad, &error.to_string(), None),
     }
+}
+
+fn landlock() -> Finding {
+    if crate::init::has_landlock() {
+        return finding("landlock", Status::Good, "present", None);
+    }
+    let remedy = "Use Linux 5.19 or newer with `landlock` among the security modules (`lsm=`).";
+    finding("landlock", Status::Bad, "not there", Some(remedy))
 }
 
 fn overlay() -> Finding {

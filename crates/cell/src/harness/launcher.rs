@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
 
+use recto_protocol::policy::Access;
 use recto_protocol::ports::cell::CellError;
 use tokio::sync::oneshot;
 
@@ -70,29 +71,39 @@ pub(super) async fn start(spec: CellSpec) -> Result<Birth, CellError> {
 }
 
 fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
-    let Plan {
-        setup: mut orders,
-        stubs: planned,
-        aftermath,
-    } = plan(spec)?;
-    let filter = if orders.isolation == Isolation::Direct {
-        bytes::Bytes::new()
-    } else {
-        seccomp::program()?
-    };
-    orders.parent = std::process::id() as i32;
-    let isolation = orders.isolation;
     let (mut stream, inside) =
         UnixStream::pair().map_err(|error| setup("make a socket pair", error))?;
     let (alive, living) = io::pipe().map_err(|error| setup("make a pipe", error))?;
-    let doors = spec.doors.as_ref().filter(|_| !orders.doors.is_empty());
+    let is_direct = spec.policy.access == Access::DangerFullAccess;
+    let doors = spec
+        .doors
+        .as_ref()
+        .filter(|doors| !is_direct && !doors.list.is_empty());
     let (doorway, outwards) = match doors.map(Doorway::new).transpose() {
         Ok(made) => made.unzip(),
         Err(error) => return Err(setup("make a socket pair", error)),
     };
     let streams = [Some(inside.into()), Some(living.into()), outwards];
-    let child = spawn(spec, isolation, streams).map_err(|error| setup("start cell-init", error))?;
-    // Meanwhile the new process loads. It waits for its orders, so the stubs come in time.
+    let mut child =
+        spawn(spec, is_direct, streams).map_err(|error| setup("start cell-init", error))?;
+    // The new process loads while it is found out what it shall build.
+    let (plan, filter) = match prepare(spec) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // It has no orders and has done nothing.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(error);
+        }
+    };
+    let Plan {
+        setup: mut orders,
+        stubs: planned,
+        aftermath,
+    } = plan;
+    orders.parent = std::process::id() as i32;
+    let isolation = orders.isolation;
+    // It waits for its orders, so the stubs come in time.
     let mut stubs = Stubs::default();
     if !planned.is_empty() || !aftermath.is_empty() {
         let paths = planned.iter().map(|stub| stub.path.clone()).collect();
@@ -123,20 +134,23 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     })
 }
 
+/// What to build, and the filter.
+fn prepare(spec: &CellSpec) -> Result<(Plan, bytes::Bytes), CellError> {
+    let plan = plan(spec)?;
+    let filter = if plan.setup.isolation == Isolation::Direct {
+        bytes::Bytes::new()
+    } else {
+        seccomp::program()?
+    };
+    Ok((plan, filter))
+}
+
 /// The same binary again, with no environment and nothing but the stream, a pipe's write end, whose
 /// closing tells that the cell's processes are gone, and the way that its doors come out.
-fn spawn(
-    spec: &CellSpec,
-    isolation: Isolation,
-    streams: [Option<OwnedFd>; 3],
-) -> io::Result<Child> {
+fn spawn(spec: &CellSpec, is_direct: bool, streams: [Option<OwnedFd>; 3]) -> io::Result<Child> {
     let [stream, living, doors] =
         streams.map(|stream| stream.map_or_else(Stdio::null, Stdio::from));
-    let mode = if isolation == Isolation::Direct {
-        "direct"
-    } else {
-        "cell"
-    };
+    let mode = if is_direct { "direct" } else { "cell" };
     Command::new(&spec.exe)
         .arg0("recto")
         .args(["cell-init", mode, &std::process::id().to_string()])

@@ -54,6 +54,11 @@ pub(super) fn restrict(setup: &Setup) -> Result<(), Failed> {
     })
 }
 
+/// Whether this kernel has what a cell insists on.
+pub(crate) fn is_there() -> bool {
+    ruleset().is_ok()
+}
+
 fn ruleset() -> Result<RulesetCreated, RulesetError> {
     Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)

@@ -22,6 +22,8 @@ mod sweep;
 mod tail;
 mod tree;
 
+pub(crate) use landlock::is_there as has_landlock;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -45,7 +45,7 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Fail
     attach_devices(root.as_fd(), devices)?;
     let whole = scratch(root.as_fd(), setup)?;
     attach_proc(root.as_fd(), &proc, &masks)?;
-    let mut overlays = Overlays::new(root.as_fd(), whole.as_fd(), setup);
+    let mut overlays = Overlays::new(whole.as_fd(), setup);
     for (mount, sources) in setup.mounts.iter().zip(sources) {
         place(root.as_fd(), mount, sources, &masks, &mut overlays)?;
     }

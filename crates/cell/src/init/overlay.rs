@@ -7,19 +7,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid};
-use rustix::mount::UnmountFlags;
 
 use super::tree::{TAME, attach, filesystem, open_beneath};
 use super::{Failed, Step};
 use crate::layer::{UPPER, WORK};
 use crate::wire::{Setup, Upper};
 
-/// Where lower directories are attached while an overlay is made from them.
-const LOWER: &str = ".lower";
-
 /// What overlays need of the cell that is being built.
 pub(super) struct Overlays<'a> {
-    root: BorrowedFd<'a>,
     scratch: BorrowedFd<'a>,
     owner: (Uid, Gid),
     made: u32,
@@ -29,9 +24,8 @@ pub(super) struct Overlays<'a> {
 
 impl<'a> Overlays<'a> {
     /// `scratch` is the whole of the cell's scratch, attached somewhere.
-    pub(super) fn new(root: BorrowedFd<'a>, scratch: BorrowedFd<'a>, setup: &Setup) -> Self {
+    pub(super) fn new(scratch: BorrowedFd<'a>, setup: &Setup) -> Self {
         Self {
-            root,
             scratch,
             owner: (Uid::from_raw(setup.uid), Gid::from_raw(setup.gid)),
             made: 0,
@@ -47,10 +41,13 @@ impl<'a> Overlays<'a> {
         at: &Path,
     ) -> Result<OwnedFd, Failed> {
         let name = |what: &str| format!("{what} the layers of {}", at.display());
-        // A layer must be mounted somewhere; the overlay keeps clones of its own.
-        for (number, lower) in lowers.iter().enumerate() {
-            let place = PathBuf::from(format!("{LOWER}-{number}"));
-            attach(self.root, &place, lower.as_fd(), true)?;
+        // A layer must be mounted somewhere while the overlay clones it. The whole scratch goes out
+        // of sight later, and all that is attached there with it: one unmount instead of many,
+        // each of which waits for every processor.
+        for lower in lowers {
+            self.made += 1;
+            let place = PathBuf::from(format!("lower-{}", self.made));
+            attach(self.scratch, &place, lower.as_fd(), true)?;
         }
         let paths: Vec<String> = lowers.iter().map(by_descriptor).collect();
         let lower = paths.join(":");
@@ -68,17 +65,10 @@ impl<'a> Overlays<'a> {
         if let Some((upper, work)) = &paths {
             options.extend([("upperdir", upper.as_str()), ("workdir", work.as_str())]);
         }
-        let made = filesystem("overlay", &options, TAME).map_err(|failed| Failed {
+        filesystem("overlay", &options, TAME).map_err(|failed| Failed {
             step: name("overlay"),
             ..failed
-        });
-        rustix::process::fchdir(self.root).step(&name("leave"))?;
-        for number in 0..lowers.len() {
-            let place = format!("{LOWER}-{number}");
-            rustix::mount::unmount(place.as_str(), UnmountFlags::DETACH).step(&name("leave"))?;
-            rustix::fs::unlinkat(self.root, &place, AtFlags::REMOVEDIR).step(&name("leave"))?;
-        }
-        made
+        })
     }
 
     /// The locks on the layers; they must be held as long as the cell lives.

@@ -67,6 +67,12 @@ pub(super) fn protect(
     survey: Survey,
     view: View<'_>,
 ) -> Result<Protection, CellError> {
+    if survey.is_repository {
+        return Err(CellError::Unavailable {
+            reason: format!("{} is a git directory itself", tree.display()),
+            remedy: "Start in a work tree of it: `git worktree add DIRECTORY`.".to_owned(),
+        });
+    }
     let mut found = Protection::default();
     let idmap = owner(tree, view.root)?;
     for path in survey.pinned(tree) {

@@ -26,6 +26,8 @@ pub(super) struct Survey {
     pub(super) fixed: BTreeSet<PathBuf>,
     /// Device and inode of every git directory, the tree's own included.
     pub(super) repositories: BTreeSet<(u64, u64)>,
+    /// Whether the tree itself is a git directory.
+    pub(super) is_repository: bool,
     /// Sockets and FIFOs.
     pub(super) channels: Vec<PathBuf>,
 }
@@ -62,11 +64,11 @@ pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
             let is_git = path.file_name().is_some_and(|name| name == ".git");
             if is_git || entries.is_repository() {
                 found.repositories.extend(identity(fd));
+                found.is_repository |= path.as_os_str().is_empty();
                 if path != Path::new(".git") && !path.as_os_str().is_empty() {
                     found.fixed.insert(here());
                 }
-                // A tree that is a git directory itself has no other protection inside.
-                return path.as_os_str().is_empty();
+                return false;
             }
             if entries.git_file && !path.as_os_str().is_empty() {
                 found.fixed.insert(here().join(".git"));

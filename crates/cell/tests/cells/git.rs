@@ -12,7 +12,7 @@ use crate::support::{Place, git, run, sh};
 crate::cases! {
     everything_works_and_nothing_gets_out, a_layer_is_seen_by_the_next_cell,
     commits_come_out_as_a_bundle, two_cells_have_views_of_their_own, unsuitable_layers_are_refused,
-    a_read_only_view, absent_things_stay_absent, two_cells_share_a_tree, linked_worktrees_work,
+    a_read_only_view, a_git_directory_is_no_work_tree, absent_things_stay_absent, two_cells_share_a_tree, linked_worktrees_work,
     a_lying_git_file_shows_nothing, submodules_work, agent_configuration_stays,
     agent_configuration_behind_links_stays, submodules_and_worktrees_stay,
     nested_repositories_stay, new_repositories_are_disarmed, further_trees_are_protected,
@@ -187,6 +187,17 @@ async fn unsuitable_layers_are_refused() {
     symlink(place.home(), part.join("upper")).unwrap();
     assert!(launch(spec).await.is_err());
     assert!(place.home().join(".ssh/id").exists());
+}
+
+async fn a_git_directory_is_no_work_tree() {
+    let place = Place::new();
+    git(&place.tree(), &["init", "-q", "--bare", "."]);
+    match launch(place.spec()).await {
+        Err(CellError::Unavailable { remedy, .. }) => {
+            assert!(remedy.contains("worktree"), "{remedy}")
+        }
+        other => panic!("{:?}", other.map(|_| ())),
+    }
 }
 
 async fn a_read_only_view() {
