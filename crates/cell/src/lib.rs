@@ -3,7 +3,7 @@
 //!
 //! The harness side makes a cell ([`launch`]) and speaks the cell protocol with it; the inside is
 //! the same binary, re-executed as `recto cell-init` ([`init_main`]). `docs/cell.md` describes the
-//! protocol and what holds inside; `docs/design/0002-cell-launch.md` says why.
+//! protocol and what holds inside; `docs/design/0002-cell-launch.md` and `0006` say why.
 
 mod aftermath;
 mod harness;
