@@ -6,6 +6,7 @@ mod git;
 mod paths;
 mod root;
 mod survey;
+mod trees;
 
 pub use paths::secrets_of;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use recto_protocol::policy::{Access, Network};
 use recto_protocol::ports::cell::CellError;
 
+use self::trees::Trees;
 use crate::aftermath::Aftermath;
 use crate::layer;
 use crate::spec::{CELL_USER, CellSpec, FAKE_ROOT_USERS};
@@ -56,7 +58,6 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     }
     let root = rustix::process::geteuid().is_root();
     let (uid, gid) = user(spec, root)?;
-    let writable = spec.policy.access == Access::WorkspaceWrite;
     let mut binds = root::system(spec, root)?;
     for path in &spec.readable {
         binds.extend(paths::tool(path));
@@ -65,42 +66,10 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         .iter()
         .flat_map(|bind| tool_channels(spec, bind))
         .collect();
-    let mut trees = vec![work_tree.clone()];
-    if writable {
-        for path in &spec.policy.writable {
-            let tree = paths::real_directory("find a writable directory", Path::new(path))?;
-            if !trees.contains(&tree) {
-                trees.push(tree);
-            }
-        }
-    }
-    // A tree in another one: its own protections lie over those of the outer one.
-    trees.sort_by_key(|tree| tree.components().count());
-    let view = git::View {
-        writable,
-        git: &spec.git,
-        root,
-    };
-    let mut inner = Inner::default();
-    for tree in &trees {
-        binds.retain(|mount| mount.at != *tree);
-        let survey = survey::tree(tree)?;
-        channels.extend(survey.channels.iter().cloned());
-        if let Some(mount) = git::linked(tree, view)? {
-            binds.retain(|other| other.at != mount.at);
-            binds.push(mount);
-        }
-        if let (Some(layer), true) = (&spec.work_layer, writable) {
-            // All that is written stays in the layer, so nothing in it needs protection.
-            binds.push(layered(tree, layer, root)?);
-            continue;
-        }
-        binds.push(bind(tree.clone(), writable, owner(tree, root)?));
-        if writable {
-            let owner = owner(tree, root)?.map(|owner| (owner.uid, owner.gid));
-            inner.add(git::protect(tree, survey, view)?, owner);
-        }
-    }
+    let trees = Trees::look(spec, &work_tree, root)?;
+    binds.retain(|mount| !trees.shown.iter().any(|tree| tree.at == mount.at));
+    binds.extend(trees.shown);
+    channels.extend(trees.channels);
     // A tree below a place that is a link inside: the place is a plain directory then.
     let below: Vec<PathBuf> = binds.iter().map(|mount| mount.at.clone()).collect();
     binds.retain(|mount| {
@@ -112,7 +81,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     // Parents before children; what is equally deep keeps its order.
     binds.sort_by_key(|mount| mount.at.components().count());
     let mut mounts = binds;
-    mounts.extend(inner.mounts);
+    mounts.extend(trees.over);
     check_layers(&mounts)?;
     mounts.extend(channels.into_iter().map(|at| Mount {
         at,
@@ -166,29 +135,9 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             limits: limits(spec),
             doors: doors.iter().map(|door| door.at).collect(),
         },
-        stubs: inner.stubs,
-        aftermath: inner.aftermath,
+        stubs: trees.stubs,
+        aftermath: trees.aftermath,
     })
-}
-
-/// What lies over the trees.
-#[derive(Default)]
-struct Inner {
-    mounts: Vec<Mount>,
-    stubs: Vec<StubPlan>,
-    aftermath: Vec<Aftermath>,
-}
-
-impl Inner {
-    fn add(&mut self, protection: git::Protection, owner: Option<(u32, u32)>) {
-        for path in protection.stubs {
-            if !self.stubs.iter().any(|stub| stub.path == path) {
-                self.stubs.push(StubPlan { path, owner });
-            }
-        }
-        self.mounts.extend(protection.mounts);
-        self.aftermath.push(protection.aftermath);
-    }
 }
 
 /// The user inside, in the kernel's eyes.
@@ -222,20 +171,6 @@ fn tool_channels(spec: &CellSpec, mount: &Mount) -> Vec<PathBuf> {
     let found = survey::tool(source).into_iter();
     let inside = found.filter_map(|path| Some(mount.at.join(path.strip_prefix(source).ok()?)));
     inside.collect()
-}
-
-/// A tree under a layer.
-fn layered(tree: &Path, layer: &layer::Layer, root: bool) -> Result<Mount, CellError> {
-    Ok(Mount {
-        at: tree.to_owned(),
-        kind: MountKind::Overlay {
-            lowers: vec![(tree.to_owned(), owner(tree, root)?)],
-            upper: Some(Upper::Layer {
-                directory: layer.directory().to_owned(),
-                part: layer::part_of(tree),
-            }),
-        },
-    })
 }
 
 /// Refuses layers that can't take what is written, before anything is started.

@@ -12,7 +12,7 @@ use crate::support::{Place, git, run, sh};
 crate::cases! {
     everything_works_and_nothing_gets_out, a_layer_is_seen_by_the_next_cell,
     commits_come_out_as_a_bundle, two_cells_have_views_of_their_own, unsuitable_layers_are_refused,
-    a_read_only_view, a_git_directory_is_no_work_tree, absent_things_stay_absent, two_cells_share_a_tree, linked_worktrees_work,
+    a_read_only_view, trees_in_trees_are_protected, a_git_directory_is_no_work_tree, absent_things_stay_absent, two_cells_share_a_tree, linked_worktrees_work,
     a_lying_git_file_shows_nothing, submodules_work, agent_configuration_stays,
     agent_configuration_behind_links_stays, submodules_and_worktrees_stay,
     nested_repositories_stay, new_repositories_are_disarmed, further_trees_are_protected,
@@ -187,6 +187,43 @@ async fn unsuitable_layers_are_refused() {
     symlink(place.home(), part.join("upper")).unwrap();
     assert!(launch(spec).await.is_err());
     assert!(place.home().join(".ssh/id").exists());
+}
+
+async fn trees_in_trees_are_protected() {
+    let place = Place::new();
+    place.repository();
+    let tree = place.tree();
+    let inner = tree.join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    git(
+        &inner,
+        &["init", "-q", "-b", "main", "--separate-git-dir=real"],
+    );
+    git(
+        &inner,
+        &["config", "core.worktree", inner.to_str().unwrap()],
+    );
+    let repositories = [tree.join(".git"), inner.join("real")];
+    let before = repositories.clone().map(|path| state(&path));
+    for (work, further) in [(&tree, &inner), (&inner, &tree)] {
+        let mut spec = place.spec();
+        spec.work_tree = work.clone();
+        spec.policy.writable = vec![further.to_str().unwrap().to_owned()];
+        let cell = launch(spec).await.unwrap();
+        let script = format!(
+            "for d in {0} {0}/inner; do cd $d; mkdir .recto/x .agents/x; rmdir .recto; \
+             git -c user.name=t -c user.email=t@t commit -q --allow-empty -m x && echo works; done; echo x > {0}/inner/.git",
+            tree.display()
+        );
+        let (text, _) = run(&cell, sh(&script)).await;
+        assert_eq!(text.matches("works").count(), 2, "{text}");
+        cell.close().await;
+        assert_eq!(repositories.clone().map(|path| state(&path)), before);
+        assert!(
+            !tree.join(".recto").exists() && !inner.join(".recto").exists(),
+            "{text}"
+        );
+    }
 }
 
 async fn a_git_directory_is_no_work_tree() {
