@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use recto_cell::{CellSpec, launch};
+use recto_cell::{CellSpec, GitView, Layer, LayerError, launch};
 use recto_protocol::policy::{Access, Policy};
 use recto_protocol::ports::cell::CellError;
 
-use crate::support::{Place, eventually, processes_with, sh};
+use crate::support::{Place, eventually, processes_with, run, sh};
 
 crate::cases! {
-    a_killed_harness_leaves_nothing, a_killed_harness_leaves_no_plant, killed_at_any_moment, a_killed_direct_harness_leaves_nothing,
+    a_killed_harness_leaves_nothing, a_killed_harness_leaves_no_plant, a_killed_harness_lets_go_of_its_layer, killed_at_any_moment, a_killed_direct_harness_leaves_nothing,
     without_user_namespaces_nothing_runs,
 }
 
@@ -30,6 +30,10 @@ pub fn harness(args: &[String]) -> ExitCode {
     }
     let mut spec = CellSpec::new(policy, tree);
     spec.path = "/usr/bin:/bin".into();
+    if mode == "layer" {
+        let layer = Layer::make(Path::new(tree).with_file_name("layer"));
+        spec.git = GitView::Layer(layer.unwrap());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -130,6 +134,28 @@ async fn a_killed_harness_leaves_no_plant() {
     child.wait().unwrap();
     eventually("the plant is gone", || !is_armed()).await;
     assert!(config.exists());
+}
+
+/// Whose harness was killed in the middle of writing is nobody's any more: its layer can be used.
+async fn a_killed_harness_lets_go_of_its_layer() {
+    let place = Place::new();
+    place.repository();
+    let mut child = start("layer", &place.tree());
+    assert_eq!(first_line(&mut child), "up\n");
+    let layer = Layer::at(place.tree().with_file_name("layer"));
+    assert!(matches!(layer.keep(), Err(LayerError::InUse { .. })));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("the layer is free", || layer.keep().is_ok()).await;
+    let mut spec = place.spec();
+    spec.git = GitView::Layer(layer.clone());
+    let cell = launch(spec).await.unwrap();
+    let (text, _) = run(&cell, sh("git branch later && git branch --list later")).await;
+    assert_eq!(text, "  later\n");
+    cell.close().await;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(place.tree().to_str().unwrap()));
+    layer.discard().unwrap();
 }
 
 async fn killed_at_any_moment() {
