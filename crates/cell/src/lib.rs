@@ -11,6 +11,7 @@ mod init;
 mod layer;
 mod plan;
 mod probe;
+pub mod relay;
 mod seccomp;
 mod spec;
 mod stub;
@@ -20,7 +21,7 @@ mod wire;
 pub use harness::launch;
 pub use init::init_main;
 pub use layer::{Layer, LayerError, LayerSize};
-pub use plan::secrets_of;
+pub use plan::{Description, Protected, Protection, Shown, backend, describe, secrets_of};
 pub use probe::{Finding, Status, probe};
 pub use seccomp::{DENIED, Denied};
 pub use spec::{

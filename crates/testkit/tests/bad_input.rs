@@ -752,7 +752,16 @@ fn a_command_line_that_means_nothing_is_refused_with_usage() {
         (vec!["exec", "--nope"], "unexpected argument '--nope'"),
         (vec!["sessions"], "Usage: recto sessions <COMMAND>"),
         (vec!["completion", "tcsh"], "invalid value 'tcsh'"),
-        (vec!["cell"], "required"),
+        (vec!["cell"], "Usage: recto cell <COMMAND>"),
+        (vec!["cell", "run"], "required"),
+        (vec!["cell", "new", "--name", "-x"], "name"),
+        (vec!["cell", "new", "--name", "../x"], "a name has"),
+        (vec!["cell", "new", "--idle", "soon"], "a number of seconds"),
+        (
+            vec!["cell", "run", "--in", "x", "-s", "read-only", "ls"],
+            "cannot be used with",
+        ),
+        (vec!["cell", "rm"], "required"),
     ] {
         let ended = case.run(&args).check(2, message);
         assert_eq!(ended.stdout, "", "{args:?}");
@@ -782,6 +791,14 @@ fn every_command_explains_itself() {
         "sessions export",
         "sessions rm",
         "cell",
+        "cell run",
+        "cell shell",
+        "cell new",
+        "cell ls",
+        "cell rm",
+        "cell stats",
+        "cell policy",
+        "cell policy explain",
         "apply-patch",
         "config",
         "config show",

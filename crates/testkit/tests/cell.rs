@@ -54,14 +54,17 @@ fn places() -> impl Iterator<Item = Place> {
 
 impl Place {
     fn cell(&self, script: &str) -> Run {
-        self.home
-            .run(self.repo.path(), &["cell", "--", "bash", "-c", script])
+        self.home.run(
+            self.repo.path(),
+            &["cell", "run", "--", "bash", "-c", script],
+        )
     }
 
     /// The same command without a cell.
     fn outside(&self, script: &str) -> Run {
         let args = [
             "cell",
+            "run",
             "-s",
             "danger-full-access",
             "--",
@@ -104,7 +107,14 @@ fn the_programs_own_directory_cannot_be_read_even_inside_the_work_tree() {
         home.set("RECTO_HOME", &repo.path().join("own").display().to_string());
         let run = home.run(
             repo.path(),
-            &["cell", "--", "sh", "-c", "cat own/keys.toml; ls -la own"],
+            &[
+                "cell",
+                "run",
+                "--",
+                "sh",
+                "-c",
+                "cat own/keys.toml; ls -la own",
+            ],
         );
         assert!(!run.stdout.contains(SECRET), "{user:?}: {run:?}");
         assert_eq!(repo.read("own/keys.toml"), SECRET);
@@ -128,7 +138,7 @@ fn tools_that_variables_name_are_shown_without_their_credentials_and_never_a_who
         repo.give_to(user);
         let script =
             format!("cd {at}; cat $CARGO_HOME/bin/tool $CARGO_HOME/credentials.toml .ssh/*");
-        let run = home.run(repo.path(), &["cell", "--", "sh", "-c", &script]);
+        let run = home.run(repo.path(), &["cell", "run", "--", "sh", "-c", &script]);
         assert!(
             run.stdout.starts_with("tool") && !run.stdout.contains(SECRET),
             "{user:?}: {run:?}"
@@ -229,6 +239,7 @@ fn a_read_only_cell_writes_nothing_at_all() {
     for place in places() {
         let args = [
             "cell",
+            "run",
             "-s",
             "read-only",
             "--",

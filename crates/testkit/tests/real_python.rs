@@ -120,7 +120,7 @@ fn the_virtual_environment_is_shown_read_only() {
     let (home, repo) = (home_with_pytest(), toolz_with_a_bug());
     let script = "echo $VIRTUAL_ENV; command -v python; touch $VIRTUAL_ENV/new 2>&1";
     let run = home
-        .run(repo.path(), &["cell", "--", "sh", "-c", script])
+        .run(repo.path(), &["cell", "run", "--", "sh", "-c", script])
         .expect(1);
     let venv = venv();
     assert!(

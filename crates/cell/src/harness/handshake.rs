@@ -40,7 +40,7 @@ pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
         Ok(accepting) => accepting.unwrap_or_default(),
         Err(error) => return Err(setup("open the doors", error)),
     };
-    Ok(Remote::new(stream, decoder, init, accepting))
+    Ok(Remote::new(stream, decoder, Some(init), accepting))
 }
 
 /// What was started so far; dropped on failure and on cancellation, it ends it.

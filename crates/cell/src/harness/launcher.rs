@@ -161,7 +161,7 @@ fn spawn(spec: &CellSpec, is_direct: bool, streams: [Option<OwnedFd>; 3]) -> io:
         .spawn()
 }
 
-pub(super) fn setup(step: &str, source: io::Error) -> CellError {
+pub(crate) fn setup(step: &str, source: io::Error) -> CellError {
     CellError::Setup {
         step: step.to_owned(),
         source,

@@ -9,7 +9,9 @@ mod remote;
 mod sweeper;
 mod undertaker;
 
+pub(crate) use launcher::setup;
 pub(crate) use remedy::forbidding as forbidding_setting;
+pub(crate) use remote::Remote;
 
 use std::sync::Arc;
 

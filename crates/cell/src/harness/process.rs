@@ -13,7 +13,7 @@ use recto_protocol::ports::cell::{CellError, ProcessControl, ProcessEvent, TtySi
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::remote::Shared;
-use crate::wire::{Request, Resize, Signal, SpawnError};
+use crate::wire::{Request, Resize, Signal};
 
 /// Bytes of input per request; one is under way at a time.
 const PIECE: usize = 64 << 10;
@@ -53,7 +53,7 @@ fn permits(bytes: usize) -> u32 {
 /// What arrives for a command. The output cap is held here too: the cell's side is not trusted.
 pub(super) struct Incoming {
     events: mpsc::UnboundedSender<ProcessEvent>,
-    started: Option<oneshot::Sender<Result<(), SpawnError>>>,
+    started: Option<oneshot::Sender<Result<(), String>>>,
     taken: VecDeque<oneshot::Sender<bool>>,
     /// Output bytes that may still come: they wait in memory until they are read.
     left: u64,
@@ -65,7 +65,7 @@ pub(super) struct Incoming {
 impl Incoming {
     pub(super) fn new(
         events: mpsc::UnboundedSender<ProcessEvent>,
-        started: oneshot::Sender<Result<(), SpawnError>>,
+        started: oneshot::Sender<Result<(), String>>,
         limit: u64,
         room: Room,
     ) -> Self {
@@ -85,7 +85,7 @@ impl Incoming {
     }
 
     /// Answers the spawn. False when nobody waits for it any more.
-    pub(super) fn started(&mut self, result: Result<(), SpawnError>) -> Result<bool, String> {
+    pub(super) fn started(&mut self, result: Result<(), String>) -> Result<bool, String> {
         let started = self.started.take().ok_or("a second start")?;
         Ok(started.send(result).is_ok())
     }

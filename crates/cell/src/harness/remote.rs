@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use recto_protocol::ports::cell::{Cell, CellError, Command, ExitStatus, Process, ProcessEvent};
+use recto_protocol::ports::cell::{
+    Cell, CellError, CellStats, Command, ExitStatus, Limit, Limited, Process, ProcessEvent,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -15,10 +17,13 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::process::{Control, Incoming, Room, events};
 use super::undertaker::Init;
-use crate::wire::{Decoder, Event, Exit, Request, Resize, Signal, Spawn, SpawnError, SpawnStage};
+use crate::wire::{
+    Decoder, Event, Exit, LimitName, Request, Resize, Signal, Spawn, SpawnError, SpawnStage,
+    StatsReply,
+};
 
 /// The harness' handle to a cell.
-pub(super) struct Remote {
+pub(crate) struct Remote {
     shared: Arc<Shared>,
     tasks: Mutex<Option<Tasks>>,
 }
@@ -26,7 +31,8 @@ pub(super) struct Remote {
 struct Tasks {
     reader: JoinHandle<()>,
     writer: JoinHandle<()>,
-    init: Init,
+    /// None for a cell that another process holds.
+    init: Option<Init>,
     /// Accepts at the cell's doors; dropped, it stops.
     accepting: JoinSet<()>,
 }
@@ -43,13 +49,19 @@ struct State {
     gone: bool,
     commands: HashMap<u32, Incoming>,
     killing: HashMap<u32, oneshot::Sender<()>>,
+    asking: HashMap<u32, oneshot::Sender<StatsReply>>,
 }
 
 impl Remote {
+    /// A cell that another process holds: closing it only ends the connection.
+    pub(crate) fn held_elsewhere(stream: UnixStream, decoder: Decoder) -> Self {
+        Self::new(stream, decoder, None, JoinSet::new())
+    }
+
     pub(super) fn new(
         stream: UnixStream,
         decoder: Decoder,
-        init: Init,
+        init: Option<Init>,
         accepting: JoinSet<()>,
     ) -> Self {
         let (frames, queue) = mpsc::unbounded_channel();
@@ -95,10 +107,7 @@ impl Cell for Remote {
                     id,
                 }),
             }),
-            Ok(Err(error)) => Err(CellError::Spawn {
-                program,
-                reason: reason(error),
-            }),
+            Ok(Err(reason)) => Err(CellError::Spawn { program, reason }),
             Err(_) => Err(CellError::Gone),
         }
     }
@@ -109,6 +118,19 @@ impl Cell for Remote {
         self.shared.enter(|state| state.killing.insert(id, done))?;
         self.shared.send(id, &Request::KillAll)?;
         answer.await.map_err(|_| CellError::Gone)
+    }
+
+    async fn stats(&self) -> Result<CellStats, CellError> {
+        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let (done, answer) = oneshot::channel();
+        self.shared.enter(|state| state.asking.insert(id, done))?;
+        self.shared.send(id, &Request::Stats)?;
+        let reply = answer.await.map_err(|_| CellError::Gone)?;
+        Ok(CellStats {
+            commands: reply.commands,
+            own_memory: reply.resident,
+            ..CellStats::default()
+        })
     }
 
     async fn close(&self) {
@@ -129,7 +151,9 @@ impl Cell for Remote {
         let _ = writer.await;
         accepting.shutdown().await;
         self.shared.end();
-        init.end().await;
+        if let Some(init) = init {
+            init.end().await;
+        }
     }
 }
 
@@ -194,6 +218,7 @@ impl Shared {
         let mut state = self.state();
         state.gone = true;
         state.killing.clear();
+        state.asking.clear();
         for (_, command) in state.commands.drain() {
             command.tell(ProcessEvent::Exited(ExitStatus::CellGone));
         }
@@ -208,6 +233,11 @@ impl Shared {
                 .remove(&id)
                 .ok_or("an answer to no question")?;
             let _ = waiting.send(());
+            return Ok(());
+        }
+        if let Event::Stats(reply) = event {
+            let waiting = state.asking.remove(&id).ok_or("an answer to no question")?;
+            let _ = waiting.send(reply);
             return Ok(());
         }
         let command = state
@@ -225,9 +255,17 @@ impl Shared {
                 }
             }
             Event::SpawnError(error) => {
-                command.started(Err(error))?;
+                command.started(Err(reason(error)))?;
                 state.commands.remove(&id);
             }
+            Event::Refused(refused) => {
+                command.started(Err(refused.reason))?;
+                state.commands.remove(&id);
+            }
+            Event::Limited(limited) => command.tell(ProcessEvent::Limited(Limited {
+                limit: limit(limited.limit),
+                text: limited.text,
+            })),
             Event::Output(offset, bytes) => command.output(offset, bytes)?,
             Event::Dropped(dropped) => command.dropped(dropped.bytes)?,
             Event::InputTaken(taken) => command.taken(taken.ok)?,
@@ -239,8 +277,11 @@ impl Shared {
                 command.tell(ProcessEvent::Exited(status));
                 state.commands.remove(&id);
             }
-            Event::Stats(_) => {}
-            Event::Hello(_) | Event::Launched(_) | Event::SetupError(_) | Event::KilledAll(_) => {
+            Event::Hello(_)
+            | Event::Launched(_)
+            | Event::SetupError(_)
+            | Event::KilledAll(_)
+            | Event::Stats(_) => {
                 return Err("a greeting after the greeting".into());
             }
         }
@@ -307,6 +348,17 @@ fn message(command: Command) -> Spawn {
         stdin: command.stdin,
         head: command.output.head,
         tail: command.output.tail,
+    }
+}
+
+fn limit(name: LimitName) -> Limit {
+    match name {
+        LimitName::Memory => Limit::Memory,
+        LimitName::Processes => Limit::Processes,
+        LimitName::Disk => Limit::Disk,
+        LimitName::Files => Limit::Files,
+        LimitName::Output => Limit::Output,
+        LimitName::Time => Limit::Time,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a [`CellSpec`] to the orders for `cell-init`: what is shown where, and the environment.
 
+mod describe;
 mod env;
 mod files;
 mod git;
@@ -8,6 +9,7 @@ mod root;
 mod survey;
 mod trees;
 
+pub use describe::{Description, Protected, Protection, Shown, backend, describe};
 pub use paths::secrets_of;
 
 use std::io;

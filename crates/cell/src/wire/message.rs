@@ -36,6 +36,8 @@ pub(crate) enum EventKind {
     InputTaken = 0x95,
     KilledAll = 0x96,
     Stats = 0x97,
+    Refused = 0x9e,
+    Limited = 0x9f,
 }
 
 /// What the harness asks of a cell. The id is in the frame.
@@ -69,6 +71,10 @@ pub(crate) enum Event {
     InputTaken(InputTaken),
     KilledAll(KilledAll),
     Stats(StatsReply),
+    /// Only from a relay: why a command was not started, in words.
+    Refused(Refused),
+    /// Only from a relay: a limit that was reached, in words.
+    Limited(Limited),
 }
 
 /// The version a side speaks.
@@ -133,6 +139,31 @@ pub(crate) enum SpawnStage {
 pub(crate) struct SpawnError {
     pub(crate) stage: SpawnStage,
     pub(crate) errno: i32,
+}
+
+/// A command could not be started, told by a relay, which only knows the words for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refused {
+    pub(crate) reason: String,
+}
+
+/// A limit was reached, told by a relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limited {
+    pub(crate) limit: LimitName,
+    pub(crate) text: String,
+}
+
+/// The limits of [`recto_protocol::ports::cell::Limit`], as they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LimitName {
+    Memory,
+    Processes,
+    Disk,
+    Files,
+    Output,
+    Time,
 }
 
 /// This many bytes of output were dropped here.
@@ -250,12 +281,14 @@ impl Event {
             Self::InputTaken(m) => put_json(out, K::InputTaken as u8, id, m),
             Self::KilledAll(m) => put_json(out, K::KilledAll as u8, id, m),
             Self::Stats(m) => put_json(out, K::Stats as u8, id, m),
+            Self::Refused(m) => put_json(out, K::Refused as u8, id, m),
+            Self::Limited(m) => put_json(out, K::Limited as u8, id, m),
         }
     }
 
     /// Reads an event.
     pub(crate) fn read(frame: &Frame) -> Result<Self, Error> {
-        const KINDS: [EventKind; 11] = [
+        const KINDS: [EventKind; 13] = [
             EventKind::Hello,
             EventKind::Launched,
             EventKind::SetupError,
@@ -267,6 +300,8 @@ impl Event {
             EventKind::InputTaken,
             EventKind::KilledAll,
             EventKind::Stats,
+            EventKind::Refused,
+            EventKind::Limited,
         ];
         let kind = KINDS.into_iter().find(|kind| *kind as u8 == frame.kind);
         Ok(match kind.ok_or(Error::UnknownType(frame.kind))? {
@@ -286,6 +321,8 @@ impl Event {
             EventKind::InputTaken => Self::InputTaken(json(frame)?),
             EventKind::KilledAll => Self::KilledAll(json(frame)?),
             EventKind::Stats => Self::Stats(json(frame)?),
+            EventKind::Refused => Self::Refused(json(frame)?),
+            EventKind::Limited => Self::Limited(json(frame)?),
         })
     }
 }
@@ -338,6 +375,13 @@ mod tests {
             Event::Stats(StatsReply {
                 commands: 1,
                 resident: 4096,
+            }),
+            Event::Refused(Refused {
+                reason: "program not found".into(),
+            }),
+            Event::Limited(Limited {
+                limit: LimitName::Memory,
+                text: "too much".into(),
             }),
         ];
         for event in events {

@@ -6,8 +6,9 @@ mod setup;
 
 pub(crate) use frame::{Decoder, Frame, HEADER, MAX_EVENT, MAX_REQUEST, put_frame};
 pub(crate) use message::{
-    Dropped, Event, EventKind, Exit, Hello, InputTaken, KilledAll, Launched, Request, Resize,
-    SetupError, Signal, Spawn, SpawnError, SpawnStage, Started, StatsReply,
+    Dropped, Event, EventKind, Exit, Hello, InputTaken, KilledAll, Launched, LimitName, Limited,
+    Refused, Request, Resize, SetupError, Signal, Spawn, SpawnError, SpawnStage, Started,
+    StatsReply,
 };
 pub(crate) use setup::{IdMap, Isolation, Limits, Mount, MountKind, Setup, SweepOrder, Upper};
 

@@ -1,10 +1,14 @@
 //! Flags as plain values. Nothing here looks at the environment or at files.
 
+mod cell;
 mod exec;
 mod sessions;
 
 use clap::{Parser, Subcommand};
 
+pub use cell::{
+    CellArgs, CellCommand, CellOptions, NewArgs, PolicyCommand, RmArgs, RunCellArgs, ShellArgs,
+};
 pub use exec::{AskArgs, ExecArgs, ExecCommand, RunArgs};
 pub use sessions::{SessionsArgs, SessionsCommand};
 
@@ -41,7 +45,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// List, show, export and remove sessions.
     Sessions(SessionsArgs),
-    /// Run a command in a cell, just as the agent would.
+    /// Run commands in cells as the agent would, keep cells, and look into them.
     Cell(CellArgs),
     /// Apply a patch in the apply_patch format to the directory here, all of it or nothing.
     ApplyPatch(ApplyPatchArgs),
@@ -56,6 +60,9 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Hold a kept cell; used by the program itself.
+    #[command(hide = true)]
+    CellKeep,
     /// Work off a patch's journal; used by the program itself.
     #[command(hide = true)]
     CommitJournal {
@@ -79,34 +86,6 @@ pub struct DemoArgs {
     /// What commands may do.
     #[arg(short, long, value_name = "ACCESS")]
     pub sandbox: Option<String>,
-}
-
-/// `recto cell`.
-#[derive(Debug, clap::Args)]
-pub struct CellArgs {
-    /// Work in this directory.
-    #[arg(short = 'C', long, value_name = "DIR")]
-    pub cd: Option<std::path::PathBuf>,
-    /// What commands may do: read-only, workspace-write or danger-full-access.
-    #[arg(short, long, value_name = "ACCESS")]
-    pub sandbox: Option<String>,
-    /// A further directory that may be written.
-    #[arg(long, value_name = "DIR")]
-    pub add_dir: Vec<std::path::PathBuf>,
-    /// Set a configuration value, as a dotted key and a TOML value.
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    pub config: Vec<String>,
-    /// Give the command a terminal.
-    #[arg(short, long)]
-    pub tty: bool,
-    /// The command and its arguments.
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required = true,
-        value_name = "CMD"
-    )]
-    pub command: Vec<String>,
 }
 
 /// `recto apply-patch`.

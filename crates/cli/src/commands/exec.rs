@@ -323,6 +323,8 @@ async fn assemble(
         &settled.model,
         request.run.record.as_deref(),
     )?;
+    // What a power cut or a killed keeper left is removed by whoever comes next.
+    crate::compose::cells::Cells::of(home).reap();
     let launching = cell::launch(cell::Wanted {
         home,
         policy: opened.policy(),

@@ -7,6 +7,7 @@ use recto_cell::CellSpec;
 use recto_protocol::policy::Policy;
 use recto_protocol::ports::cell::{Cell, CellError};
 use recto_workspace::git::Repository;
+use serde::{Deserialize, Serialize};
 
 use super::git;
 use super::home::{Home, variable};
@@ -45,11 +46,61 @@ pub struct Wanted<'a> {
     pub repository: Option<&'a Repository>,
 }
 
+/// What a cell is made from, as plain data: resolved once, and handed as it is to the process that
+/// makes the cell. Between two copies of one binary, so no promise.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// What commands may do.
+    pub policy: Policy,
+    /// The root of the work tree.
+    pub work_tree: PathBuf,
+    /// Where commands start.
+    pub cwd: PathBuf,
+    /// Directories that are shown read-only.
+    readable: Vec<PathBuf>,
+    /// Places that are never shown.
+    hidden: Vec<PathBuf>,
+    /// The user's `PATH`.
+    path: String,
+    /// The user's home.
+    home: PathBuf,
+    /// Variables on top of the cell's own.
+    env: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// The cell to make.
+    pub fn spec(&self) -> CellSpec {
+        CellSpec {
+            cwd: Some(self.cwd.clone()),
+            readable: self.readable.clone(),
+            hidden: self.hidden.clone(),
+            path: self.path.clone(),
+            home: Some(self.home.clone()),
+            env: self.env.clone(),
+            ..CellSpec::new(self.policy.clone(), &self.work_tree)
+        }
+    }
+
+    /// Makes the cell, and in this process everything that answers it from outside.
+    ///
+    /// # Errors
+    /// When the machine can't isolate, with what to do about it.
+    pub async fn launch(&self) -> Result<Arc<dyn Cell>, Failure> {
+        recto_cell::launch(self.spec()).await.map_err(failure)
+    }
+}
+
 /// Makes the cell.
 ///
 /// # Errors
 /// When the machine can't isolate, with what to do about it.
 pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
+    settings(wanted).await.launch().await
+}
+
+/// Resolves what a cell is made from.
+pub async fn settings(wanted: Wanted<'_>) -> Settings {
     let mut writable = vec![wanted.root];
     writable.extend(wanted.policy.writable.iter().map(Path::new));
     let mut env = git::author(wanted.home, wanted.repository, &writable).await;
@@ -61,17 +112,11 @@ pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
     );
     env.extend(wanted.env);
     let env = last_of_each(env);
-    let mut spec = CellSpec {
-        cwd: Some(wanted.cwd.to_owned()),
-        hidden: vec![wanted.home.recto.clone()],
-        env,
-        ..CellSpec::new(wanted.policy.clone(), wanted.root)
-            .with_tools_of(&wanted.home.user, &wanted.home.path)
-    };
-    spec.readable
-        .extend(wanted.readable.into_iter().filter(|path| path.is_dir()));
+    let mut hidden = vec![wanted.home.recto.clone()];
+    let mut readable = recto_cell::default_tool_dirs(&wanted.home.user);
+    readable.extend(wanted.readable.into_iter().filter(|path| path.is_dir()));
     for (_, path) in tools {
-        spec.hidden.extend(TOOL_SECRETS.map(|name| path.join(name)));
+        hidden.extend(TOOL_SECRETS.map(|name| path.join(name)));
         // What may be written stays writable: a virtual environment often lies in the work tree.
         let is_writable = path.starts_with(wanted.root)
             || wanted
@@ -80,10 +125,19 @@ pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
                 .iter()
                 .any(|root| path.starts_with(root));
         if !is_writable {
-            spec.readable.push(path);
+            readable.push(path);
         }
     }
-    recto_cell::launch(spec).await.map_err(failure)
+    Settings {
+        work_tree: wanted.root.to_owned(),
+        cwd: wanted.cwd.to_owned(),
+        policy: wanted.policy,
+        readable,
+        hidden,
+        path: wanted.home.path.clone(),
+        home: wanted.home.user.clone(),
+        env,
+    }
 }
 
 /// The variables, of those with the same name the last one only.

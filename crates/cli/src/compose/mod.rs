@@ -1,6 +1,7 @@
 //! Puts a session's parts together: the only code that names adapters.
 
 pub mod cell;
+pub mod cells;
 pub mod files;
 pub mod git;
 pub mod home;

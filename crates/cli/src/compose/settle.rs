@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use recto_agent::tools::WebSearch;
-use recto_config::{Flags, Input, Layer, Project, Resolved, Text, VARIABLES};
+use recto_config::{Flags, Input, Layer, Origin, Project, Resolved, Text, VARIABLES};
 use recto_model::providers::Catalogue;
 use recto_protocol::policy::Policy;
 use recto_protocol::profile::{PatchTool, Profile, Provider};
@@ -58,6 +58,8 @@ pub struct Settled {
     pub check_timeout: Option<Duration>,
     /// Variables for commands.
     pub command_env: Vec<(String, String)>,
+    /// Where each setting comes from, by dotted key.
+    pub origins: BTreeMap<String, Origin>,
     /// What users should know.
     pub notices: Vec<String>,
 }
@@ -135,6 +137,7 @@ pub fn settle(
         command_timeout: seconds(config.tools.command_timeout_secs),
         check_timeout: seconds(config.tools.check_timeout_secs),
         command_env: command_env(config),
+        origins: resolved.origins.clone(),
         notices,
     })
 }

@@ -20,8 +20,33 @@ pub trait Cell: Send + Sync {
     /// [`CellError::Gone`] when the cell has ended.
     async fn kill_all(&self) -> Result<(), CellError>;
 
+    /// What the cell has taken so far. Cheap enough to be asked every second.
+    ///
+    /// # Errors
+    /// [`CellError::Gone`] when the cell has ended.
+    async fn stats(&self) -> Result<CellStats, CellError>;
+
     /// Ends the cell: all its processes are killed and its mounts are gone when this returns.
     async fn close(&self);
+}
+
+/// What a cell has taken, as its inside counts it: for showing, not for deciding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CellStats {
+    /// Commands that have not ended.
+    pub commands: u32,
+    /// Processes, without the cell's own PID 1.
+    pub processes: u32,
+    /// Resident bytes of all of them and of PID 1; shared pages count for each.
+    pub memory: u64,
+    /// Resident bytes of PID 1 alone.
+    pub own_memory: u64,
+    /// Processor time of everything that runs or ran, in milliseconds.
+    pub cpu_ms: u64,
+    /// Bytes written to storage by everything that runs or ran, as far as this kernel counts them.
+    pub written: u64,
+    /// Milliseconds since the cell was ready.
+    pub uptime_ms: u64,
 }
 
 /// What to start in a cell.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use recto_protocol::ports::cell::{
-    Cell, CellError, Command, ExitStatus, Process, ProcessControl, ProcessEvent, TtySize,
+    Cell, CellError, CellStats, Command, ExitStatus, Process, ProcessControl, ProcessEvent, TtySize,
 };
 use recto_protocol::ports::files::{Files, PatchApplied, PatchRefused};
 use recto_protocol::ports::log::{ChunkWriter, Log, LogError};
@@ -138,6 +138,10 @@ impl Cell for FakeCell {
             std::future::pending::<()>().await;
         }
         Ok(())
+    }
+
+    async fn stats(&self) -> Result<CellStats, CellError> {
+        Ok(CellStats::default())
     }
 
     async fn close(&self) {}

@@ -1,0 +1,134 @@
+//! `recto cell run`: a command in a cell, just as the agent would run it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use recto_protocol::SessionId;
+use recto_protocol::ports::cell::{Cell, Command, OutputCap};
+
+use super::super::block_on;
+use super::{follow, resolve, terminal};
+use crate::args::{CellOptions, RunCellArgs};
+use crate::compose::cell::failure;
+use crate::compose::cells::{Cells, Record};
+use crate::compose::home::Home;
+use crate::compose::import::Import;
+use crate::compose::place::{Place, text};
+use crate::exit::Failure;
+use crate::output::safe::safe;
+use crate::output::tell;
+
+/// What a shell says of a command that could not be started.
+const NOT_STARTED: u8 = 127;
+
+/// Runs the command and gives its exit code.
+pub fn run(home: &Home, cells: &Cells, args: RunCellArgs) -> Result<u8, Failure> {
+    let command = Command {
+        argv: args.command,
+        ..Command::default()
+    };
+    block_on(async {
+        let place = enter(home, cells, args.options, args.kept.as_deref()).await?;
+        inside(place, command, args.tty).await
+    })
+}
+
+/// A cell, and where in it commands start.
+pub struct Entered {
+    cell: Arc<dyn Cell>,
+    cwd: PathBuf,
+    /// How what is committed inside comes home; not from a kept cell, whose view of the repository
+    /// is older than the command.
+    import: Result<Option<Import>, Failure>,
+}
+
+/// Finds the kept cell, or makes one for this command alone.
+pub async fn enter(
+    home: &Home,
+    cells: &Cells,
+    options: CellOptions,
+    kept: Option<&str>,
+) -> Result<Entered, Failure> {
+    let Some(name) = kept else {
+        home.make()?;
+        let place = Place::find(options.cd.as_deref())?;
+        let (settings, _) = resolve(home, &place, options).await?;
+        // Before there is a cell that could change anything.
+        let import = Import::begin(home, place.repository.as_ref(), &settings.policy).await;
+        return Ok(Entered {
+            import,
+            cell: settings.launch().await?,
+            cwd: settings.cwd,
+        });
+    };
+    let kept = cells.find(name)?;
+    Ok(Entered {
+        import: Ok(None),
+        cwd: directory(options, &kept.record)?,
+        cell: kept.connect().await?,
+    })
+}
+
+/// The directory that was asked for, else the one here if the cell shows it, else the cell's.
+fn directory(options: CellOptions, record: &Record) -> Result<PathBuf, Failure> {
+    if let Some(given) = options.cd {
+        // It may be one that only the cell has.
+        return Ok(given
+            .canonicalize()
+            .or_else(|_| std::path::absolute(given))?);
+    }
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    Ok(here
+        .ok()
+        .filter(|here| here.starts_with(&record.work_tree))
+        .unwrap_or_else(|| record.cwd.clone()))
+}
+
+/// Runs a command in a cell with this program's input and output, and gives its exit code.
+pub async fn inside(place: Entered, command: Command, tty: bool) -> Result<u8, Failure> {
+    let Entered { cell, cwd, import } = place;
+    let mut env = command.env;
+    env.extend(tty.then(terminal::kind).flatten());
+    let started = cell
+        .spawn(Command {
+            cwd: Some(text(&cwd)),
+            env,
+            tty: tty.then(terminal::size),
+            stdin: true,
+            // Everything is passed on: somebody is watching.
+            output: OutputCap {
+                head: u64::MAX,
+                tail: 0,
+            },
+            ..command
+        })
+        .await;
+    let status = match started {
+        Ok(process) => follow::follow(process, tty).await,
+        Err(error) => Err(Failure {
+            code: NOT_STARTED,
+            ..failure(error)
+        }),
+    };
+    if status.is_ok() {
+        for line in bring_home(import, cell.as_ref()).await {
+            tell(&format!("recto: {}\n", safe(&line)));
+        }
+    }
+    cell.close().await;
+    status
+}
+
+/// Brings home what the command has committed; gives what is to be said of it.
+async fn bring_home(import: Result<Option<Import>, Failure>, cell: &dyn Cell) -> Vec<String> {
+    let name = SessionId(uuid::Uuid::now_v7().to_string());
+    let imported = match import {
+        Ok(Some(mut import)) => import.bring_home(cell, &name).await,
+        Ok(None) => return Vec::new(),
+        Err(failure) => Err(failure),
+    };
+    match imported {
+        Ok(imported) => [imported.lines(), imported.warnings()].concat(),
+        Err(failure) => vec![failure.message()],
+    }
+}
