@@ -14,6 +14,7 @@
 mod home;
 mod live;
 mod proc;
+mod pty;
 mod random;
 mod repository;
 mod script;
@@ -24,6 +25,7 @@ mod user;
 pub use home::{Home, Run};
 pub use live::{Live, PATIENCE, eventually};
 pub use proc::{mounts_with, open_files_and_children, processes_with};
+pub use pty::Pty;
 pub use random::Random;
 pub use repository::Repository;
 pub use script::Script;

@@ -77,6 +77,13 @@ impl Live {
         false
     }
 
+    /// Writes to its standard input, which the command must have as a pipe.
+    pub fn type_text(&mut self, text: &str) {
+        use std::io::Write as _;
+        let stdin = self.child.stdin.as_mut().expect("an open input");
+        stdin.write_all(text.as_bytes()).unwrap();
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
