@@ -657,7 +657,7 @@ fn what_is_explained_is_what_a_cell_is() {
                         inside(&format!("! touch {path} {path}/canary 2>/dev/null"))
                     }
                     "pinned" => inside(&format!("! mv {path} {path}.away 2>/dev/null")),
-                    "set_aside" => inside(&format!("test ! -e {path}")),
+                    "copy" => inside(&format!("touch {path}/canary && ls {path}/canary")),
                     other => panic!("{other}"),
                 };
             }
