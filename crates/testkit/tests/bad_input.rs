@@ -754,7 +754,7 @@ fn a_command_line_that_means_nothing_is_refused_with_usage() {
         (vec!["completion", "tcsh"], "invalid value 'tcsh'"),
         (vec!["cell"], "Usage: recto cell <COMMAND>"),
         (vec!["cell", "run"], "required"),
-        (vec!["cell", "new", "--name", "-x"], "name"),
+        (vec!["cell", "new", "--name=-x"], "a name has"),
         (vec!["cell", "new", "--name", "../x"], "a name has"),
         (vec!["cell", "new", "--idle", "soon"], "a number of seconds"),
         (
