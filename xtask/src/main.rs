@@ -1,6 +1,6 @@
 //! The one door for automation: `cargo xtask <command>`.
 //!
-//! Arguments are matched by hand: there are three commands, and a flag parser would be compiled before every test run.
+//! Arguments are matched by hand: there are few commands, and a flag parser would be compiled before every test run.
 
 #![expect(
     clippy::print_stdout,
@@ -11,6 +11,7 @@
 mod bench;
 mod metadata;
 mod project;
+mod real_use;
 mod steps;
 mod test;
 mod tidy;
@@ -23,9 +24,10 @@ The automation of this repository.
 Usage: cargo xtask <COMMAND> [OPTIONS]
 
 Commands:
-  tidy   Check layers, sizes, module docs and links; with --all also formatting and lints
-  test   Prepare the machine and run every test
-  bench  Measure
+  tidy      Check layers, sizes, module docs and links; with --all also formatting and lints
+  test      Prepare the machine and run every test
+  bench     Measure
+  real-use  Use cells as people do, with a network
 
 Each command explains itself with --help.";
 
@@ -47,6 +49,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
     match command.as_str() {
         "tidy" => tidy::command(rest),
         "test" => test::command(rest),
+        "real-use" => real_use::command(rest),
         "bench" => bench::command(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");

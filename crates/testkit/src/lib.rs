@@ -24,7 +24,7 @@ mod user;
 
 pub use home::{Home, Run};
 pub use live::{Live, PATIENCE, eventually};
-pub use proc::{mounts_with, open_files_and_children, processes_with};
+pub use proc::{cgroups_of, helpers_of, mounts_with, open_files_and_children, processes_with};
 pub use pty::Pty;
 pub use random::Random;
 pub use repository::Repository;

@@ -1,7 +1,13 @@
 //! `cargo xtask bench`: measurements. Each subject is one module of this directory.
 
 mod agent;
+mod cell;
+mod machine;
 mod null_agent;
+
+mod tree;
+
+pub(crate) use agent::workshop::git;
 
 use anyhow::bail;
 
@@ -12,6 +18,7 @@ Usage: cargo xtask bench <SUBJECT> [OPTIONS]
 
 Subjects:
   agent  One agent against a scripted model server: start, steps, memory, streams
+  cell   Cells: start, commands, ends, memory, what is left, neighbours
 
 Each subject explains itself with --help.";
 
@@ -21,6 +28,7 @@ pub(crate) fn command(arguments: &[String]) -> anyhow::Result<()> {
     };
     match subject.as_str() {
         "agent" => agent::command(rest),
+        "cell" => cell::command(rest),
         // The floor of `agent`, which starts it as a process of its own.
         "null-agent" => null_agent::command(rest),
         "-h" | "--help" => {

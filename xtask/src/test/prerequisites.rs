@@ -52,7 +52,16 @@ const TOOLS: &[Tool] = &[
         question: &["setpriv", "--version"],
         oldest: (0, 0),
     },
+    // The server: a cell's service in the tests. Its programs are seldom on the PATH.
+    Tool {
+        name: "postgresql",
+        question: &["sh", "-c", POSTGRES_VERSION],
+        oldest: (12, 0),
+    },
 ];
+
+const POSTGRES_VERSION: &str = "PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin | tail -n 1); \
+                                psql --version && initdb --version";
 
 const PYTHON_VERSION: &str =
     "import sys, venv, ensurepip; print('{}.{}'.format(*sys.version_info))";
@@ -219,6 +228,7 @@ fn debian_packages(tool: &str) -> &'static str {
         "node" => "nodejs",
         "npm" => "nodejs npm",
         "strace" => "strace",
+        "postgresql" => "postgresql postgresql-client",
         _ => "util-linux",
     }
 }
@@ -227,15 +237,16 @@ fn fedora_packages(tool: &str) -> &'static str {
     match tool {
         "python3" => "python3",
         "npm" => "nodejs-npm",
+        "postgresql" => "postgresql-server postgresql",
         other => debian_packages(other),
     }
 }
 
 fn arch_packages(tool: &str) -> &'static str {
-    if tool == "python3" {
-        "python"
-    } else {
-        debian_packages(tool)
+    match tool {
+        "python3" => "python",
+        "postgresql" => "postgresql",
+        other => debian_packages(other),
     }
 }
 

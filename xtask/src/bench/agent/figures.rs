@@ -173,7 +173,7 @@ impl Figures {
 }
 
 /// The median; the mean of the two in the middle when there are two.
-pub(super) fn median(samples: &[f64]) -> f64 {
+pub(in crate::bench) fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

@@ -8,7 +8,7 @@ use super::column::Column;
 use super::figures::{Figures, Row, median};
 use super::run::{Bench, Running, ms};
 use super::server::Script;
-use super::tree::{self, Memory};
+use crate::bench::tree::{self, Memory};
 
 const STEPS: usize = 200;
 /// Steps are counted from 1 in the tables, and from 0 here.
@@ -50,7 +50,7 @@ pub(super) fn steps(bench: &Bench, column: &Column, figures: &mut Figures) -> an
     let script = Script::steps(STEPS, "true").holding(MEMORY_AT);
     let running = bench.prepare(column, script)?.start()?;
     running.wait_for_hold()?;
-    let memory = tree::memory();
+    let memory = tree::memory(&tree::descendants(tree::own()));
     running.session.release();
     let run = running.finish_alone()?;
     let times: Vec<f64> = (0..STEPS)
@@ -125,7 +125,7 @@ pub(super) fn crowd(
         .iter()
         .any(|each| !each.process.has_ended(Duration::ZERO))
     {
-        most = most.or_more(tree::memory());
+        most = most.or_more(tree::memory(&tree::descendants(tree::own())));
         std::thread::sleep(Duration::from_millis(20));
     }
     let failures = end(running, column, started);

@@ -4,28 +4,26 @@
 //! turns in every round; the table shows medians.
 
 mod column;
-mod figures;
+pub(super) mod figures;
 mod interrupt;
-mod machine;
 mod measure;
 mod options;
 mod process;
 mod run;
 mod server;
-mod table;
-mod tree;
-mod workshop;
+pub(super) mod table;
+pub(super) mod workshop;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use serde_json::json;
 
+use super::machine::Machine;
 use crate::metadata::Workspace;
 use crate::{project, steps};
 use column::Column;
 use figures::Figures;
-use machine::Machine;
 use options::Options;
 use run::Bench;
 

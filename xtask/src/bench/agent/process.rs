@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use super::{interrupt, tree};
+use super::interrupt;
+use crate::bench::tree;
 
 /// How a program ended.
 pub(super) struct Ended {

@@ -60,7 +60,7 @@ fn verdict(row: Row, value: Option<f64>) -> Option<String> {
 }
 
 /// Three digits that say something, and no more.
-fn number(value: f64) -> String {
+pub(in crate::bench) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size < 10.0 => format!("{value:.2}"),

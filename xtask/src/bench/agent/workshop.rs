@@ -88,7 +88,8 @@ fn remove_left_behind(parent: &Path) {
     }
 }
 
-fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+/// Runs git as somebody without a configuration.
+pub(crate) fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let output = Command::new("git")
         .args(["-c", "user.name=bench", "-c", "user.email=bench@localhost"])
         .args(["-c", "commit.gpgsign=false"])

@@ -47,10 +47,10 @@ pub(super) fn descendants(root: i32) -> Vec<i32> {
     found
 }
 
-/// RSS and PSS of the tree now. PSS makes the kernel walk all pages, which takes a while.
-pub(super) fn memory() -> Memory {
+/// RSS and PSS of processes now. PSS makes the kernel walk all pages, which takes a while.
+pub(super) fn memory(of: &[i32]) -> Memory {
     let mut sum = Memory::default();
-    for pid in descendants(own()) {
+    for pid in of {
         // Gone in the meantime, or a zombie: neither has memory.
         let Ok(text) = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
             continue;

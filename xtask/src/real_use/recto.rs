@@ -1,0 +1,151 @@
+//! The program's `cell` commands, as far as it has them.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::project::Project;
+
+/// A way to the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Network {
+    None,
+    /// Through the proxy, with a preset of rules.
+    Allow(&'static str),
+    Open,
+}
+
+/// The program, and what it says that it can do.
+pub(super) struct Recto {
+    program: PathBuf,
+    allow: Vec<String>,
+    /// The help text of `cell run`; empty when there is no such command yet.
+    help: String,
+}
+
+/// One command in a cell.
+pub(super) struct Run {
+    pub(super) network: Network,
+    pub(super) fake_root: bool,
+    /// A named cell that outlives the command.
+    pub(super) cell: Option<&'static str>,
+    pub(super) script: String,
+}
+
+/// How it went.
+pub(super) struct Ended {
+    pub(super) is_good: bool,
+    pub(super) took: Duration,
+    /// Standard output and error.
+    pub(super) output: String,
+}
+
+impl Recto {
+    pub(super) fn find(program: PathBuf, allow: Vec<String>) -> anyhow::Result<Self> {
+        let output = Command::new(&program)
+            .args(["cell", "run", "--help"])
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("could not start {}", program.display()))?;
+        let help = match output.status.success() {
+            true => String::from_utf8_lossy(&output.stdout).into_owned(),
+            false => String::new(),
+        };
+        Ok(Self {
+            program,
+            allow,
+            help,
+        })
+    }
+
+    /// What a run needs and the program doesn't have.
+    pub(super) fn lacks(&self, run: &Run) -> Option<String> {
+        let mut needed = Vec::new();
+        if matches!(run.network, Network::Allow(_)) {
+            needed.extend(["--network", "--preset"]);
+        }
+        if run.fake_root {
+            needed.extend(["--system-layer", "--fake-root"]);
+        }
+        if run.cell.is_some() {
+            needed.push("--in");
+        }
+        needed.retain(|flag| !self.help.contains(flag));
+        let missing = needed.join(" ");
+        (!missing.is_empty()).then(|| format!("not built yet: cell run {missing}"))
+    }
+
+    /// Makes a named cell.
+    pub(super) fn new_cell(&self, project: &Project, name: &str) -> anyhow::Result<()> {
+        let ended = self.command(project, &["cell", "new", "--name", name].map(str::to_owned))?;
+        match ended.is_good {
+            true => Ok(()),
+            false => bail!("cell new failed: {}", ended.output.trim()),
+        }
+    }
+
+    /// Removes a named cell.
+    pub(super) fn remove_cell(&self, project: &Project, name: &str) -> anyhow::Result<()> {
+        self.command(project, &["cell", "rm", name].map(str::to_owned))
+            .map(drop)
+    }
+
+    /// Runs a script in a cell.
+    pub(super) fn run(&self, project: &Project, run: &Run) -> anyhow::Result<Ended> {
+        self.command(project, &self.arguments(project, run))
+    }
+
+    fn arguments(&self, project: &Project, run: &Run) -> Vec<String> {
+        let mut words = vec!["cell".to_owned()];
+        if self.help.is_empty() {
+            if run.network == Network::Open {
+                let setting = "sandbox_workspace_write.network_access=true";
+                words.extend(["-c", setting].map(str::to_owned));
+            }
+        } else {
+            words.push("run".to_owned());
+            match run.network {
+                // A named cell has its own.
+                _ if run.cell.is_some() => {}
+                Network::None => words.extend(["--network", "none"].map(str::to_owned)),
+                Network::Open => words.extend(["--network", "open"].map(str::to_owned)),
+                Network::Allow(preset) => {
+                    words.extend(["--network", "allow", "--preset", preset].map(str::to_owned));
+                    for rule in &self.allow {
+                        words.extend(["--allow".to_owned(), rule.clone()]);
+                    }
+                }
+            }
+            if run.fake_root {
+                let layer = project.layer().display().to_string();
+                words.extend(["--system-layer".to_owned(), layer, "--fake-root".to_owned()]);
+            }
+            if let Some(name) = run.cell {
+                words.extend(["--in", name].map(str::to_owned));
+            }
+        }
+        words.extend(["--", "bash", "-c"].map(str::to_owned));
+        words.push(run.script.clone());
+        words
+    }
+
+    fn command(&self, project: &Project, words: &[String]) -> anyhow::Result<Ended> {
+        let started = Instant::now();
+        let output = Command::new(&self.program)
+            .args(words)
+            .env("RECTO_HOME", project.home())
+            .current_dir(project.tree())
+            .stdin(Stdio::null())
+            .output()
+            .context("could not start the program")?;
+        let took = started.elapsed();
+        let text = [output.stdout, output.stderr].concat();
+        Ok(Ended {
+            is_good: output.status.success(),
+            took,
+            output: String::from_utf8_lossy(&text).into_owned(),
+        })
+    }
+}
