@@ -145,7 +145,11 @@ async fn row(place: &Place, cells: usize) -> Result<Answer, CellError> {
         let cell = place.cell().await?;
         run(
             &*cell,
-            &["sh", "-c", "echo x > /tmp/x; sleep 1000 & echo y > y; rm y"],
+            &[
+                "sh",
+                "-c",
+                "echo x > /tmp/x; sleep 1000 >/dev/null 2>&1 & echo y > y; rm y",
+            ],
         )
         .await?;
         cell.close().await;

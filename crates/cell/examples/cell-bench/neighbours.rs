@@ -1,6 +1,6 @@
 //! What a cell notices of another one that takes all it can.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use recto_protocol::ports::cell::{Cell, CellError, Command, OutputCap, Process, ProcessEvent};
@@ -13,6 +13,11 @@ use crate::place::Place;
 /// How long a load may take to unfold before anything is timed. It says no more than "up": a fork
 /// bomb knows no better than when it has begun.
 const UNFOLD: Duration = Duration::from_millis(700);
+
+/// Sampling ends after this, so that a load which nothing holds back doesn't take the machine for
+/// minutes; but not before there are a few samples.
+const LONGEST: Duration = Duration::from_secs(5);
+const FEWEST: usize = 5;
 
 /// What the hostile cell does. Each says "up" and goes on until it is killed.
 fn script(load: &str) -> Option<&'static str> {
@@ -81,7 +86,11 @@ async fn drain(mut process: Process) {
 /// Commands in the cell, and on the host, in turns.
 async fn times(cell: &dyn Cell, count: usize) -> Result<(Vec<f64>, Vec<f64>), CellError> {
     let (mut inside, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..count {
+    let began = Instant::now();
+    for number in 0..count {
+        if number >= FEWEST && began.elapsed() > LONGEST {
+            break;
+        }
         inside.push(one(cell).await?);
         let plain = tokio::task::spawn_blocking(|| outside(&[NOTHING.to_owned()])).await;
         if let Ok(Ok(took)) = plain {
