@@ -1,18 +1,9 @@
-//! Large and hostile inputs end soon. The bounds are loose: they tell linear from quadratic.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
-
-use std::time::{Duration, Instant};
+//! Large and hostile inputs cost little work: the crate counts its comparisons and stops at a
+//! hundred million. A quadratic search among equal lines would need thousands of millions.
+//! `benches/cost.rs` tells times.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use recto_patch::{Hunk, HunkLine, MatchError, edit};
-
-fn timed<T>(limit: Duration, work: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = work();
-    let took = start.elapsed();
-    println!("{took:?}");
-    assert!(took < limit, "took {took:?}");
-    result
-}
 
 fn replace(old: &[String], new: &str) -> Hunk {
     let mut lines: Vec<_> = old.iter().cloned().map(HunkLine::Remove).collect();
@@ -32,7 +23,7 @@ fn two_hundred_hunks_in_a_large_file() {
     let hunks: Vec<_> = (0..200)
         .map(|n| replace(&lines[n * 100..n * 100 + 3], "    changed();"))
         .collect();
-    let after = timed(Duration::from_millis(500), || edit(&text, &hunks)).unwrap();
+    let after = edit(&text, &hunks).unwrap();
     assert_eq!(after.lines().count(), 20_000 - 400);
 }
 
@@ -48,7 +39,7 @@ fn two_hundred_hunks_that_match_only_loosely() {
     let hunks: Vec<_> = (0..200)
         .map(|n| replace(&plain[n * 100..n * 100 + 3], "x"))
         .collect();
-    timed(Duration::from_millis(1000), || edit(&text, &hunks)).unwrap();
+    edit(&text, &hunks).unwrap();
 }
 
 #[test]
@@ -56,15 +47,10 @@ fn equal_lines_do_not_make_it_quadratic() {
     let text = "a\n".repeat(200_000);
     let mut old = vec!["a".to_owned(); 100_000];
     old.push("b".to_owned());
-    let result = timed(Duration::from_secs(3), || {
-        edit(&text, &[replace(&old, "x")])
-    });
+    let result = edit(&text, &[replace(&old, "x")]);
     assert!(matches!(result, Err(MatchError::Lines { .. })));
     let text = "a\n".repeat(200_000) + "b\n";
-    timed(Duration::from_secs(3), || {
-        edit(&text, &[replace(&old, "x")])
-    })
-    .unwrap();
+    edit(&text, &[replace(&old, "x")]).unwrap();
 }
 
 #[test]
@@ -73,7 +59,7 @@ fn hostile_hunks_run_out_of_work() {
     let text = " a\n".repeat(50_000) + &"b\na\nc\n".repeat(50_000);
     let old = ["a".to_owned(), "a".to_owned()];
     let hunks = vec![replace(&old, "x"); 20_000];
-    let result = timed(Duration::from_secs(10), || edit(&text, &hunks));
+    let result = edit(&text, &hunks);
     assert!(
         matches!(result, Err(MatchError::TooMuchWork(_))),
         "{:?}",

@@ -6,7 +6,7 @@ mod fakes;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fakes::{FakeCell, MemoryLog, Replies, Reply, Tree};
 use recto_protocol::policy::{Access, Policy};
@@ -389,13 +389,12 @@ async fn a_resumed_turn_has_only_the_time_that_is_left() {
         (90_000, attached()),
     ];
     stage.log.now = 90_000;
-    let began = Instant::now();
+    // The model is silent for ever: an end is the budget's.
     let outcome = stage.driver().run_rest().await.unwrap().unwrap();
     assert!(
         matches!(outcome, Outcome::BudgetReached { .. }),
         "{outcome:?}"
     );
-    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
@@ -491,11 +490,9 @@ async fn an_interrupt_kills_also_what_runs_in_the_background() {
             }
             handle.send(Control::Interrupt { by: "user".into() });
         };
-        let began = Instant::now();
         let (outcome, ()) = tokio::join!(driver.run_turn(input("x")), speak);
         assert_eq!(outcome.unwrap(), Outcome::Interrupted { by: "user".into() });
         assert_eq!(stage.cell.kills.load(Ordering::Relaxed), 1);
-        assert!(began.elapsed() < Duration::from_secs(10));
     }
 }
 

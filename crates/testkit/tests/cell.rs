@@ -10,7 +10,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use recto_testkit::{Home, Repository, Run, Script, User, eventually, mounts_with, processes_with};
 use serde_json::json;
@@ -488,18 +488,13 @@ fn a_signal_stops_the_session_and_its_commands_at_once() {
                 eventually(|| !sleepers(&mark).is_empty()),
                 "in vain: the command runs"
             );
-            let began = Instant::now();
             let id = child.id().to_string();
             Command::new("kill")
                 .args(["-s", signal, &id])
                 .status()
                 .unwrap();
             assert_eq!(finish(&mut child).code(), Some(code), "{:?}", place.user);
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "{:?}",
-                began.elapsed()
-            );
+            // The command would go on for hours: it was not waited for.
             assert_eq!(sleepers(&mark), Vec::<String>::new());
         }
     }

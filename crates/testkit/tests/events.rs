@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use recto_testkit::{Home, Repository, Run, Script, binary, workspace};
 use serde_json::{Value, json};
@@ -483,18 +483,19 @@ fn interrupted(
     args.push("do it");
     let mut child = home.command(repo.path(), &args).spawn().unwrap();
     let pid = child.id().to_string();
-    let mut asked = None;
+    let mut is_asked = false;
     let mut events: Vec<Value> = Vec::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
-        if asked.is_none() && line.contains(sign) {
+        if !is_asked && line.contains(sign) {
             Command::new("kill").args([signal, &pid]).status().unwrap();
-            asked = Some(Instant::now());
+            is_asked = true;
         }
         events.push(serde_json::from_str(&line).unwrap());
     }
     let code = child.wait().unwrap().code();
-    assert!(asked.expect("the sign never came").elapsed() < Duration::from_secs(5));
+    // What the script waits for would take ten minutes, and would end otherwise.
+    assert!(is_asked, "the sign never came");
     assert_well_formed(&events);
     assert_eq!(end(&events)["type"], "turn.failed");
     assert_eq!(end(&events)["error"]["reason"], "interrupted");

@@ -4,6 +4,7 @@ mod agent;
 mod cell;
 mod machine;
 mod null_agent;
+mod parts;
 
 mod tree;
 
@@ -19,6 +20,7 @@ Usage: cargo xtask bench <SUBJECT> [OPTIONS]
 Subjects:
   agent  One agent against a scripted model server: start, steps, memory, streams
   cell   Cells: start, commands, ends, memory, what is left, neighbours
+  parts  Single parts: edits, a log, patches, checkpoints
 
 Each subject explains itself with --help.";
 
@@ -28,6 +30,7 @@ pub(crate) fn command(arguments: &[String]) -> anyhow::Result<()> {
     };
     match subject.as_str() {
         "agent" => agent::command(rest),
+        "parts" => parts::command(rest),
         "cell" => cell::command(rest),
         // The floor of `agent`, which starts it as a process of its own.
         "null-agent" => null_agent::command(rest),

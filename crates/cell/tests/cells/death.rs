@@ -77,7 +77,7 @@ fn first_line(child: &mut std::process::Child) -> String {
 }
 
 /// Processes, mounts and files that a harness for this tree left.
-fn left(place: &Place) -> Vec<String> {
+pub fn left(place: &Place) -> Vec<String> {
     let tree = place.tree();
     let marker = tree.to_str().unwrap();
     let mut left: Vec<String> = processes_with(marker)

@@ -8,6 +8,7 @@ mod commands;
 mod confinement;
 mod death;
 mod doors;
+mod faults;
 mod git;
 mod layers;
 mod setup;
@@ -32,7 +33,10 @@ fn main() -> ExitCode {
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
     if words.get(1).map(String::as_str) == Some("harness") {
-        return death::harness(&words[2..]);
+        return match &words[2..] {
+            [mode, tree] if mode == "several" => faults::harness(tree),
+            words => death::harness(words),
+        };
     }
     // The options of the standard harness, as far as test runners use them.
     let has = |option: &str| words.iter().any(|word| word == option);
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         tools::CASES,
         death::CASES,
         doors::CASES,
+        faults::CASES,
     ]
     .concat()
     .into_iter()

@@ -9,6 +9,5 @@ mod export;
 mod fork;
 mod list;
 mod log;
-mod measure;
 mod memory;
 mod processes;

@@ -12,4 +12,3 @@ mod identity;
 mod import;
 mod import_hostile;
 mod import_kill;
-mod measure;

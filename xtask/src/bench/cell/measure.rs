@@ -130,6 +130,7 @@ fn start(driver: &mut Driver, plain: f64, figures: &mut Figures) -> anyhow::Resu
     let lived = driver.ask(&json!({"do": "cell"}))?;
     let ready = number(&lived, "ready")?;
     figures.add(Row::Ready, name, ready);
+    figures.add(Row::ReadyBest, name, ready);
     if plain.is_finite() {
         figures.add(Row::ReadyTimes, name, ready / plain);
     }

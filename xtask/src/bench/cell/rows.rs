@@ -5,6 +5,7 @@
 pub(super) enum Row {
     Once,
     Ready,
+    ReadyBest,
     ReadyTimes,
     Closed,
     Large,
@@ -38,6 +39,7 @@ struct Line(Row, &'static str, Option<f64>);
 const LINES: &[Line] = &[
     Line(Row::Once, "`true`, from nothing to nothing, ms", None),
     Line(Row::Ready, "new cell until ready, ms", Some(6.0)),
+    Line(Row::ReadyBest, "  best tenth", None),
     Line(Row::ReadyTimes, "  times a plain spawn", None),
     Line(Row::Closed, "close of an idle cell, ms", None),
     Line(Row::Large, "new cell on 20,000 files, ms", Some(6.0)),
