@@ -17,6 +17,11 @@ impl Random {
         Self(seed)
     }
 
+    /// Another generator, which depends on nothing but this one's seed and place.
+    pub fn branch(&mut self) -> Self {
+        Self(self.below(u64::MAX))
+    }
+
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -8,8 +8,9 @@
 //!
 //! Afterwards: no process of the round; no mount; none of the cgroups that its processes were in; nothing in
 //! `TMPDIR` and `XDG_RUNTIME_DIR`; in the work tree what the commands made and nothing else; in the
-//! program's directory what a session that nobody killed leaves; and `.git` byte for byte what it
-//! was. Where harness and sweeper were both killed, which nobody can clean up after, the next start
+//! program's directory what a session that nobody killed leaves. `.git` is byte for byte what it
+//! was where nothing is committed; where commands commit, it is sound, and its branch is where it
+//! was or at the commit. Where harness and sweeper were both killed, which nobody can clean up after, the next start
 //! must have done it.
 
 #![allow(
@@ -20,6 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use recto_testkit::{
@@ -29,8 +31,12 @@ use recto_testkit::{
 use rustix::process::{Pid, Signal, kill_process};
 
 const ROUNDS: usize = 100;
+const WORKERS: usize = 4;
 /// Longest that a kill comes after an event, in microseconds: longer than making a cell takes.
 const LATER: u64 = 15_000;
+
+const COMMIT: &str = "git add made.txt; \
+    git -c user.name=t -c user.email=t@localhost commit -qm inside";
 
 struct Round {
     home: Home,
@@ -38,6 +44,7 @@ struct Round {
     script: Script,
     temporary: tempfile::TempDir,
     user: User,
+    commits: bool,
 }
 
 /// What a round has on disk, apart from the sessions themselves.
@@ -50,7 +57,7 @@ struct State {
 }
 
 impl Round {
-    fn new(user: User) -> Self {
+    fn new(user: User, commits: bool) -> Self {
         let mut home = Home::of(user);
         let temporary = tempfile::tempdir().unwrap();
         user.take(temporary.path());
@@ -61,8 +68,9 @@ impl Round {
         repo.give_to(user);
         let mut script = Script::new();
         for step in 0..4 {
+            let commit = if commits && step == 1 { COMMIT } else { "" };
             script = script.exec(&format!(
-                "(setsid sleep 1000 &); sleep 1000 & echo {step} > made.txt; sleep 0.0{step}"
+                "(setsid sleep 1000 &); sleep 1000 & echo {step} > made.txt; sleep 0.0{step}; {commit}"
             ));
         }
         let script = script.answer("Done.");
@@ -73,6 +81,7 @@ impl Round {
             script,
             temporary,
             user,
+            commits,
         }
     }
 
@@ -114,6 +123,27 @@ impl Round {
             temporary: names(self.temporary.path(), "-"),
         }
     }
+}
+
+/// Whether a commit of the commands came home whole or not at all.
+fn assert_sound(round: &Round, before: &State, what: &str) {
+    if !round.commits {
+        assert_eq!(round.state().git, before.git, "{what}");
+        return;
+    }
+    let repo = &round.repo;
+    repo.git(&["fsck", "--strict", "--no-dangling"]);
+    let subjects = repo.git(&["log", "--format=%s"]);
+    assert!(
+        ["first", "inside\nfirst"].contains(&&*subjects),
+        "{what}: {subjects}"
+    );
+    let mut names = round.state().git.into_keys();
+    assert_eq!(
+        names.find(|name| name.extension().is_some_and(|end| end == "lock")),
+        None,
+        "{what}"
+    );
 }
 
 /// Everything below a directory, directories too.
@@ -189,28 +219,40 @@ impl Victim {
 #[test]
 fn a_hundred_random_kills_leave_nothing() {
     let users = User::all();
-    let undisturbed: Vec<State> = users
-        .iter()
-        .map(|user| {
-            let round = Round::new(*user);
+    let undisturbed = |commits: bool| -> Vec<State> {
+        let states = users.iter().map(|user| {
+            let round = Round::new(*user, commits);
             round.begin().finish().expect(0);
+            let subjects = round.repo.git(&["log", "--format=%s"]);
+            assert_eq!(subjects == "inside\nfirst", commits, "{subjects}");
             round.state()
-        })
-        .collect();
+        });
+        states.collect()
+    };
+    let undisturbed = [false, true].map(undisturbed);
     let mut random = Random::new();
-    let mut tally: BTreeMap<String, usize> = BTreeMap::new();
-    for number in 0..ROUNDS {
-        let which = number % users.len();
-        let round = Round::new(users[which]);
-        let victim = Victim::choose(&mut random);
-        let killed = play(&round, &victim, &mut random);
-        let what = format!("round {number}, {:?}: {victim:?} {killed:?}", round.user);
-        check(&round, &undisturbed[which], &victim, &killed, &what);
-        *tally
-            .entry(format!("{victim:?} {killed:?}").replace(char::is_numeric, ""))
-            .or_default() += 1;
-    }
-    println!("killed: {tally:#?}");
+    let tally: Mutex<BTreeMap<String, usize>> = Mutex::default();
+    std::thread::scope(|scope| {
+        // Most of a round is waiting for others.
+        for _ in 0..WORKERS {
+            let mut random = random.branch();
+            let (users, undisturbed, tally) = (&users, &undisturbed, &tally);
+            scope.spawn(move || {
+                for number in 0..ROUNDS / WORKERS {
+                    let which = number % users.len();
+                    let round = Round::new(users[which], random.below(2) == 0);
+                    let victim = Victim::choose(&mut random);
+                    let killed = play(&round, &victim, &mut random);
+                    let what = format!("round {number}, {:?}: {victim:?} {killed:?}", round.user);
+                    let expected = &undisturbed[usize::from(round.commits)][which];
+                    check(&round, expected, &victim, &killed, &what);
+                    let kind = format!("{victim:?} {killed:?}").replace(char::is_numeric, "");
+                    *tally.lock().unwrap().entry(kind).or_default() += 1;
+                }
+            });
+        }
+    });
+    println!("killed: {:#?}", tally.lock().unwrap());
 }
 
 /// Begins a session, kills in it, and waits for its end. Gives what was killed besides the harness.
@@ -238,7 +280,7 @@ fn play(round: &Round, victim: &Victim, random: &mut Random) -> Vec<String> {
             .collect::<Vec<_>>()
     };
     assert!(eventually(|| left().is_empty()), "cgroups: {:#?}", left());
-    assert_eq!(round.state().git, before.git, "{victim:?} {killed:?}");
+    assert_sound(round, &before, &format!("{victim:?} {killed:?}"));
     killed
 }
 

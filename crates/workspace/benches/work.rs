@@ -5,7 +5,11 @@
 #[allow(dead_code, reason = "shared with the tests, each using a part")]
 mod common;
 #[path = "../tests/git/import.rs"]
-#[allow(dead_code, unused_imports, reason = "shared with the tests, which it holds")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the tests, which it holds"
+)]
 mod import;
 #[path = "../tests/common/mod.rs"]
 mod scene;

@@ -18,6 +18,22 @@ pub(super) const PEERS: &[Peer] = &[
         name: PLAIN,
         candidates: &[&["/bin/true"]],
     },
+    // What namespaces cost by themselves, with nothing shown, hidden or refused in them.
+    Peer {
+        name: "unshare",
+        candidates: &[&[
+            "unshare",
+            "--map-root-user",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--net",
+            "--ipc",
+            "--uts",
+            "--cgroup",
+            "/bin/true",
+        ]],
+    },
     Peer {
         name: "bwrap",
         candidates: &[&[
