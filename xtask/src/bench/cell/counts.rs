@@ -25,7 +25,7 @@ impl Counts {
         let mounts = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
         Self {
             mounts: mounts.lines().map(str::to_owned).collect(),
-            cgroups: below(Path::new("/sys/fs/cgroup"), true),
+            cgroups: cgroups(driver.pid()),
             processes: processes(driver, root),
             files: below(root, false),
             descriptors: count("fd"),
@@ -52,6 +52,19 @@ impl Counts {
             ("threads", grown(self.threads, now.threads)),
         ]
     }
+}
+
+/// All but those of other harnesses, which come and go meanwhile. A name holds its owner's number.
+fn cgroups(owner: i32) -> BTreeSet<String> {
+    let mut found = below(Path::new("/sys/fs/cgroup"), true);
+    found.retain(|path| is_of(path, owner));
+    found
+}
+
+fn is_of(cgroup: &str, owner: i32) -> bool {
+    let name = cgroup.rsplit('/').next().unwrap_or_default();
+    let owner = owner.to_string();
+    !name.starts_with("recto-") || name.split('-').any(|word| word == owner)
 }
 
 /// Those below the harness, and those that name it or stand in its directories wherever they are.
@@ -88,4 +101,16 @@ fn below(root: &Path, directories_only: bool) -> BTreeSet<String> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of;
+
+    #[test]
+    fn cgroups_of_other_harnesses_are_not_this_ones() {
+        assert!(is_of("/sys/fs/cgroup/pids/recto-40-77-3", 77));
+        assert!(!is_of("/sys/fs/cgroup/pids/recto-40-177-3", 77));
+        assert!(is_of("/sys/fs/cgroup/pids/anything", 77));
+    }
 }
