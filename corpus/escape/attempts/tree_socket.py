@@ -1,0 +1,28 @@
+"""talk to a daemon outside through its socket in the work tree"""
+import os
+import socket
+
+STOPS = ["isolate"]
+
+
+def prepare(bait):
+    os.chdir(bait.ws)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind("dev.sock")
+    os.chdir("/")
+    os.chmod(bait.ws + "/dev.sock", 0o777)
+    server.listen()
+    bait.hear(server, "daemon")
+
+
+def attempt(bait):
+    os.chdir(bait.ws)
+    stream = socket.socket(socket.AF_UNIX)
+    stream.connect("dev.sock")
+    stream.sendall(bait.token.encode())
+    stream.recv(1)
+    return "sent"
+
+
+def escaped(bait):
+    return "daemon" in bait.heard and "the daemon got it"
