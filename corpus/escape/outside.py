@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "attempts")]
@@ -229,7 +230,12 @@ def main():
         print(json.dumps([describe(importlib.import_module(it)) for it in names]))
         return
     name, command, base = sys.argv[2:5]
-    print(json.dumps(run(name, command, base, sys.argv[5] if len(sys.argv) > 5 else "git")), flush=True)
+    try:
+        result = run(name, command, base, sys.argv[5] if len(sys.argv) > 5 else "git")
+    except Exception:
+        # The test itself failed: nobody knows about the attempt.
+        result = dict(describe(importlib.import_module(name)), status="ERROR", said=traceback.format_exc()[-400:], seen="", seconds=0)
+    print(json.dumps(result), flush=True)
     # Threads may still listen.
     os._exit(0)
 

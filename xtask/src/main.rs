@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod corpus;
 mod metadata;
 mod project;
 mod real_use;
@@ -26,6 +27,7 @@ Usage: cargo xtask <COMMAND> [OPTIONS]
 Commands:
   tidy      Check layers, sizes, module docs and links; with --all also formatting and lints
   test      Prepare the machine and run every test
+  corpus    Try to escape from cells
   bench     Measure
   real-use  Use cells as people do, with a network
 
@@ -50,6 +52,7 @@ fn dispatch(arguments: &[String]) -> anyhow::Result<()> {
         "tidy" => tidy::command(rest),
         "test" => test::command(rest),
         "real-use" => real_use::command(rest),
+        "corpus" => corpus::command(rest),
         "bench" => bench::command(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");

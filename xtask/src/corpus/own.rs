@@ -1,0 +1,106 @@
+//! Our own attempts, `corpus/escape`: each is one call of its `outside.py`.
+
+use std::process::Stdio;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use super::pool;
+use super::stage::{Stage, User};
+use super::subject::{HOST_GIT, Mode};
+use super::verdict::{Outcome, Verdict};
+
+/// An attempt as `outside.py list` tells of it.
+struct Attempt {
+    id: String,
+    /// As whom it can prove itself: `anyone`, `root` or `user`.
+    needs: String,
+}
+
+/// Runs every attempt under a command.
+pub(super) fn row(
+    stage: &Stage,
+    user: User,
+    mode: Mode,
+    command: &str,
+    filter: &str,
+) -> anyhow::Result<Vec<Verdict>> {
+    let expected = mode.expected();
+    pool::each(&attempts(stage, user, filter)?, |attempt| {
+        Ok(Verdict::of_own(
+            &run(stage, user, &attempt.id, command)?,
+            &expected,
+        ))
+    })
+}
+
+/// Runs every attempt without isolation, and names those that don't escape: they could not fail.
+pub(super) fn proof(stage: &Stage, user: User, filter: &str) -> anyhow::Result<Vec<String>> {
+    let mut attempts = attempts(stage, user, filter)?;
+    attempts.retain(|attempt| attempt.needs == "anyone" || attempt.needs == user.name());
+    let verdicts = pool::each(&attempts, |attempt| {
+        Ok(Verdict::of_own(
+            &run(stage, user, &attempt.id, "{script}")?,
+            &[],
+        ))
+    })?;
+    println!(
+        "{} attempts of our own prove themselves as {}",
+        verdicts
+            .iter()
+            .filter(|it| it.outcome == Outcome::Escaped)
+            .count(),
+        user.name()
+    );
+    let idle = verdicts
+        .iter()
+        .filter(|it| it.outcome != Outcome::Escaped)
+        .map(|it| {
+            format!(
+                "{} doesn't escape without isolation as {}: {}",
+                it.id,
+                user.name(),
+                it.why
+            )
+        });
+    Ok(idle.collect())
+}
+
+fn attempts(stage: &Stage, user: User, filter: &str) -> anyhow::Result<Vec<Attempt>> {
+    let output = stage.python(user, &stage.own()).arg("list").output()?;
+    let list: Value = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!(
+            "outside.py listed nothing: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })?;
+    let all = list.as_array().into_iter().flatten().map(|it| Attempt {
+        id: it["id"].as_str().unwrap_or_default().to_owned(),
+        needs: it["needs"].as_str().unwrap_or_default().to_owned(),
+    });
+    Ok(all.filter(|it| it.id.contains(filter)).collect())
+}
+
+/// Runs one attempt; a second time when nobody could say how the first one ended, as on a machine under load.
+fn run(stage: &Stage, user: User, id: &str, command: &str) -> anyhow::Result<Value> {
+    let first = run_once(stage, user, id, command)?;
+    match first["status"] == "ERROR" {
+        true => run_once(stage, user, id, command),
+        false => Ok(first),
+    }
+}
+
+fn run_once(stage: &Stage, user: User, id: &str, command: &str) -> anyhow::Result<Value> {
+    let output = stage
+        .python(user, &stage.own())
+        .args(["run", id, command])
+        .arg(stage.bait(user))
+        .arg(HOST_GIT)
+        .stderr(Stdio::piped())
+        .output()
+        .with_context(|| format!("could not run {id}"))?;
+    serde_json::from_slice(&output.stdout).with_context(|| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        format!("{id} ended with {}: {said}", output.status)
+    })
+}
