@@ -70,11 +70,11 @@ class Bait:
         self.git("add", "-A")
         self.git("commit", "-qm", "one")
 
-    def git(self, *arguments, directory=None):
+    def git(self, *arguments, directory=None, patience=PATIENCE):
         """Plain git, as the user runs it in the tree, before or after a session."""
         environment = dict(os.environ, HOME=self.home, **QUIET_GIT)
         return subprocess.run(["git", *arguments], cwd=directory or self.ws, env=environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=PATIENCE).returncode
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=patience).returncode
 
     def host_git(self, *arguments, directory=None):
         """Git as the product runs it after a task."""

@@ -11,6 +11,7 @@
     reason = "a failed step fails the test"
 )]
 
+mod given;
 mod home;
 mod live;
 mod proc;
@@ -22,6 +23,7 @@ mod server;
 mod tree;
 mod user;
 
+pub use given::given;
 pub use home::{Home, Run};
 pub use live::{Live, PATIENCE, eventually};
 pub use proc::{cgroups_of, helpers_of, mounts_with, open_files_and_children, processes_with};

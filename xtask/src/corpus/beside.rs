@@ -3,11 +3,11 @@
 use anyhow::bail;
 
 use super::stage::Stage;
-use super::subject::{Mode, Subject};
+use super::subject::{Mode, Subject, Words};
 use crate::steps::answer;
 
 pub(super) fn subject(name: &str) -> anyhow::Result<Subject> {
-    let (words, hint): (fn(&Stage, Mode, Option<&str>) -> Vec<String>, &str) = match name {
+    let (words, hint): (Words, &str) = match name {
         "bwrap" => (bwrap, "install it with apt-get install bubblewrap"),
         "codex" => (codex, "put the reference CLI on PATH"),
         other => bail!("`{other}` is no sandbox to compare with: bwrap or codex"),

@@ -1,5 +1,7 @@
 //! `cargo xtask corpus`: runs escape attempts against the product and says which get out.
 //!
+//! Progress and problems go to standard error, so that what is asked for as JSON can be read by a program.
+//!
 //! Two corpora: our own (`corpus/escape`) and one that is given from outside the project, looked for beside the checkout.
 //! A **row** is one mode as one user; in each, every attempt of both is tried.
 
@@ -71,7 +73,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let binary = find_binary(options)?;
     let given = given::find(options)?;
     if given.is_none() && options.which != Which::Own {
-        println!("{}", given::ABSENT);
+        eprintln!("{}", given::ABSENT);
     }
     let stage = Stage::new(&binary, given.as_deref())?;
     let users = stage.users(&options.users)?;
@@ -106,7 +108,7 @@ fn rows(
     problems: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Row>> {
     let rows = rows_of(options, stage, subject, users)?;
-    problems.extend(known::judge(&rows, &options.filter));
+    problems.extend(known::judge(&rows));
     Ok(rows)
 }
 
@@ -151,15 +153,13 @@ fn row(
         verdicts,
         took: started.elapsed(),
     };
-    if !options.as_json {
-        println!(
-            "{} {} {}: {:.0} s",
-            subject.name,
-            mode.name(),
-            user.name(),
-            row.took.as_secs_f64()
-        );
-    }
+    eprintln!(
+        "{} {} {}: {:.0} s",
+        subject.name,
+        mode.name(),
+        user.name(),
+        row.took.as_secs_f64()
+    );
     Ok(row)
 }
 
@@ -184,7 +184,7 @@ fn conclude(problems: &[String]) -> anyhow::Result<()> {
         return Ok(());
     }
     for problem in problems {
-        println!("problem: {problem}");
+        eprintln!("problem: {problem}");
     }
     bail!("{} problems", problems.len())
 }

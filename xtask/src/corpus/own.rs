@@ -44,7 +44,7 @@ pub(super) fn proof(stage: &Stage, user: User, filter: &str) -> anyhow::Result<V
             &[],
         ))
     })?;
-    println!(
+    eprintln!(
         "{} attempts of our own prove themselves as {}",
         verdicts
             .iter()

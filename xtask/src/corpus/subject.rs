@@ -77,15 +77,18 @@ impl Mode {
     }
 }
 
+/// Makes a command line in a mode, for a kind of cell when one was asked for.
+pub(super) type Words = fn(&Stage, Mode, Option<&str>) -> Vec<String>;
+
 /// A sandbox under test.
 pub(super) struct Subject {
     pub(super) name: String,
-    words: fn(&Stage, Mode, Option<&str>) -> Vec<String>,
+    words: Words,
     backend: Option<String>,
 }
 
 impl Subject {
-    pub(super) fn new(name: &str, words: fn(&Stage, Mode, Option<&str>) -> Vec<String>) -> Self {
+    pub(super) fn new(name: &str, words: Words) -> Self {
         Self {
             name: name.to_owned(),
             words,

@@ -24,7 +24,7 @@ Needs Rust, a C compiler and the network for its first run. Everything else it f
 target/test-env, pinned by hash; a second run finds them there. The tests themselves run offline.
 
 Options:
-      --fast           Leave out the release build and the tests that drive it
+      --fast           Leave out the release build and what drives it: black-box tests, the escape corpus
   -p, --package CRATE  Test this crate only, without tidy; may be given again
   -h, --help           Print this help
 
@@ -58,13 +58,16 @@ fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<()> {
         true => None,
         false => Some(steps.run("release build", || build_release(workspace))?),
     };
-    let runner = runner::Runner::find(options, environment, binary);
+    let runner = runner::Runner::find(options, environment, binary.clone());
     steps.run("build of the tests", || perform(&mut runner.build()))?;
     if let Some(mut doc_tests) = runner.doc_tests(workspace) {
         steps.run("doc tests", || perform(&mut doc_tests))?;
     }
     // Last of the test runs, so that its summary is the last one of the log.
     steps.run("tests", || perform(&mut runner.tests()))?;
+    if let Some(binary) = binary.filter(|_| options.packages.is_empty()) {
+        steps.run("escape corpus", || crate::corpus::all(binary))?;
+    }
     if options.packages.is_empty() {
         steps.run("tidy", || crate::tidy::run(true))?;
     }
