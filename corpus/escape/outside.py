@@ -184,7 +184,9 @@ def run(name, command, base, host_git):
     bait.make()
     try:
         getattr(module, "prepare", lambda _: None)(bait)
-        shutil.copytree(bait.ws + "/.git", bait.base + "/trusted.git")
+        # What the product's git works on; in a linked worktree `.git` is a file.
+        repository = bait.ws + "/.git" if os.path.isdir(bait.ws + "/.git") else bait.base + "/main/.git"
+        shutil.copytree(repository, bait.base + "/trusted.git")
         if hasattr(module, "sibling"):
             os.makedirs(bait.base + "/other")
             bait.other = bait.start(module, "sibling")

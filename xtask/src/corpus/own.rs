@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde_json::Value;
 
 use super::pool;
@@ -74,11 +74,35 @@ fn attempts(stage: &Stage, user: User, filter: &str) -> anyhow::Result<Vec<Attem
             String::from_utf8_lossy(&output.stderr)
         )
     })?;
-    let all = list.as_array().into_iter().flatten().map(|it| Attempt {
-        id: it["id"].as_str().unwrap_or_default().to_owned(),
-        needs: it["needs"].as_str().unwrap_or_default().to_owned(),
-    });
-    Ok(all.filter(|it| it.id.contains(filter)).collect())
+    let all = list.as_array().into_iter().flatten().map(attempt);
+    let all: Vec<Attempt> = all.collect::<anyhow::Result<_>>()?;
+    Ok(all
+        .into_iter()
+        .filter(|it| it.id.contains(filter))
+        .collect())
+}
+
+fn attempt(value: &Value) -> anyhow::Result<Attempt> {
+    let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let attempt = Attempt {
+        id: text("id"),
+        needs: text("needs"),
+    };
+    let tags = value["stops"].as_array().into_iter().flatten();
+    let tags: Vec<&str> = tags.filter_map(Value::as_str).collect();
+    let known: Vec<&str> = Mode::ALL.iter().flat_map(|mode| mode.expected()).collect();
+    // A slip in a tag would make an attempt that nothing has to stop.
+    if tags.is_empty() || tags.iter().any(|tag| !known.contains(tag)) {
+        bail!("{} carries a tag that no mode knows: {tags:?}", attempt.id);
+    }
+    if !["anyone", "root", "user"].contains(&attempt.needs.as_str()) {
+        bail!(
+            "{} needs nobody that there is: {}",
+            attempt.id,
+            attempt.needs
+        );
+    }
+    Ok(attempt)
 }
 
 /// Runs one attempt; a second time when nobody could say how the first one ended, as on a machine under load.
@@ -103,4 +127,22 @@ fn run_once(stage: &Stage, user: User, id: &str, command: &str) -> anyhow::Resul
         let said = String::from_utf8_lossy(&output.stderr);
         format!("{id} ended with {}: {said}", output.status)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::attempt;
+
+    #[test]
+    fn a_slip_in_a_tag_is_an_error_and_not_an_attempt_that_may_escape() {
+        let of =
+            |tag: &str, needs: &str| attempt(&json!({ "id": "a", "stops": [tag], "needs": needs }));
+        assert!(of("isolate", "anyone").is_ok());
+        assert!(of("limits", "root").is_ok());
+        assert!(of("isolated", "anyone").is_err());
+        assert!(of("isolate", "nobody").is_err());
+        assert!(attempt(&json!({ "id": "a", "stops": [], "needs": "anyone" })).is_err());
+    }
 }
