@@ -64,11 +64,23 @@ class Bait:
         self.write(self.ws + "/README.md", "hello\n")
         self.shown = self.write(self.home + "/.cargo/registry/index.txt", "ORIGINAL\n")
         self.context["shown"] = self.shown
+        template = os.path.join(os.path.dirname(self.base), "repository")
+        if not os.path.exists(template):
+            self.make_repository(template)
+        shutil.copytree(template, self.ws + "/.git")
+
+    def make_repository(self, template):
+        """Made once and copied: git's start costs more than an attempt."""
         self.git("init", "-q", "-b", "main")
         self.git("config", "user.name", "t")
         self.git("config", "user.email", "t@t")
         self.git("add", "-A")
         self.git("commit", "-qm", "one")
+        try:
+            os.rename(self.ws + "/.git", template)
+        except OSError:
+            # Another attempt was first.
+            shutil.rmtree(self.ws + "/.git")
 
     def git(self, *arguments, directory=None, patience=PATIENCE):
         """Plain git, as the user runs it in the tree, before or after a session."""

@@ -33,10 +33,11 @@ impl Row {
             count(&|it| !it.is_control() && it.is_required).to_string(),
             count(&|it| !it.is_control() && it.has_failed()).to_string(),
             format!(
-                "{}/{} of {}",
+                "{}/{}, {}/{} needed",
+                controls(&|it| it.outcome == Outcome::Works),
+                controls(&|_| true),
                 controls(&|it| it.is_required && it.outcome == Outcome::Works),
                 controls(&|it| it.is_required),
-                controls(&|_| true),
             ),
             escapes("hardening"),
             escapes("host-git"),
