@@ -18,7 +18,7 @@ use crate::project;
 const PLACE: &str = "../shared/corpus/sandbox";
 pub(super) const ABSENT: &str = "\
 *** The given escape corpus is NOT there (../shared/corpus/sandbox beside the checkout).
-*** Only our own attempts are run.";
+*** Only our own attempts are run; its patches (crates/testkit/tests/hostile_patches.rs) aren't either.";
 /// Cases in one call of the runner: its start costs little beside them, and the last call ends soon after the others.
 const TOGETHER: usize = 5;
 

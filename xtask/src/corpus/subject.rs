@@ -4,9 +4,10 @@ use anyhow::bail;
 
 use super::stage::Stage;
 
-/// The words before the command that runs in a cell.
+/// What `recto` is told before the policy and the command to run in a cell.
 const CELL: &[&str] = &["cell"];
-/// What limits a service's cells further than any other; the attempts' bounds are made for it.
+/// What limits a service's cells: none can be set by flags yet, and `known.rs` names what that lets through. The bounds
+/// of the attempts are made for 512 processes and 2 GiB of disk.
 const SERVICE_LIMITS: &[&str] = &[];
 
 /// How the product runs git after a task; see `crates/workspace/src/git`.
