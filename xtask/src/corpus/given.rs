@@ -96,11 +96,7 @@ fn run(
         .arg("--base")
         .arg(&bait)
         .arg("--tmpdir")
-        .arg(format!(
-            "/tmp/recto-corpus-{}-{}",
-            user.name(),
-            std::process::id()
-        ))
+        .arg(stage.shared(user))
         .arg("--out")
         .arg(&result)
         .stdout(Stdio::null())

@@ -98,6 +98,15 @@ impl Stage {
         self.root.join(user.name())
     }
 
+    /// Where the given runner puts what stands for another task's files: in the machine's temporary directory.
+    pub(super) fn shared(&self, user: User) -> PathBuf {
+        PathBuf::from("/tmp").join(format!(
+            "recto-corpus-{}-{}",
+            user.name(),
+            std::process::id()
+        ))
+    }
+
     /// A Python program, to be run as this user.
     pub(super) fn python(&self, user: User, program: &Path) -> Command {
         let mut words: Vec<&OsStr> = Vec::new();
@@ -137,7 +146,13 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
+        for path in [
+            &self.root,
+            &self.shared(User::Root),
+            &self.shared(User::Ordinary),
+        ] {
+            let _ = fs::remove_dir_all(path);
+        }
     }
 }
 
