@@ -182,7 +182,7 @@ mod tests {
     use std::process::Stdio;
 
     use async_trait::async_trait;
-    use recto_protocol::ports::cell::{CellError, Process, ProcessControl, TtySize};
+    use recto_protocol::ports::cell::{CellError, CellStats, Process, ProcessControl, TtySize};
     use tokio::io::AsyncWriteExt as _;
     use tokio::process::ChildStdin;
     use tokio::sync::Mutex;
@@ -248,6 +248,10 @@ mod tests {
                 events: futures_util::stream::once(ended).flatten().boxed(),
                 control: Box::new(Control(Mutex::new(stdin))),
             })
+        }
+
+        async fn stats(&self) -> Result<CellStats, CellError> {
+            Ok(CellStats::default())
         }
 
         async fn kill_all(&self) -> Result<(), CellError> {
