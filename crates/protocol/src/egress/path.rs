@@ -52,8 +52,7 @@ impl fmt::Display for PathPattern {
 /// Whether some beginning of `rest` fits `pattern`, whose stars stay in the first segment.
 fn starts(pattern: &str, rest: &str) -> bool {
     let segment = rest.split('/').next().unwrap_or_default();
-    (0..=segment.len())
-        .any(|end| segment.is_char_boundary(end) && matches(pattern, &segment[..end]))
+    matches(&format!("{pattern}*"), segment)
 }
 
 /// Whether all of `text` fits `pattern`, in time proportional to the product of their lengths.
