@@ -49,7 +49,8 @@ const TRUSTED: &[&str] = &[
 
 /// Settings that keep tools from trying again what will fail again.
 const ONCE: &[(&str, &str)] = &[
-    ("PIP_RETRIES", "0"),
+    // Without any, pip does not say why it failed.
+    ("PIP_RETRIES", "1"),
     ("UV_HTTP_RETRIES", "0"),
     ("npm_config_fetch_retries", "0"),
     ("CARGO_NET_RETRY", "0"),

@@ -10,6 +10,7 @@
 //! - [`head`], [`hello`], [`target`], [`address`]: the pure parts, public for fuzzing.
 
 pub mod address;
+mod answer;
 mod authority;
 mod body;
 mod conn;

@@ -55,7 +55,12 @@ fn tools_trust_the_authority_where_there_is_one() {
 #[test]
 fn tools_do_not_try_again_where_nothing_is_reached() {
     let variables = environment(DOOR, None, Reachable::Nothing);
-    for name in ["PIP_RETRIES", "npm_config_fetch_retries", "CARGO_NET_RETRY"] {
+    assert_eq!(value(&variables, "PIP_RETRIES"), Some("1"));
+    for name in [
+        "UV_HTTP_RETRIES",
+        "npm_config_fetch_retries",
+        "CARGO_NET_RETRY",
+    ] {
         assert_eq!(value(&variables, name), Some("0"), "{name}");
     }
 }
