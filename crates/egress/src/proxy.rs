@@ -83,8 +83,9 @@ impl Proxy {
         self.0.shared.stats()
     }
 
-    /// Ends all connections; their events are told before this returns.
+    /// Ends all connections, and takes no more; their events are told before this returns.
     pub async fn close(&self) {
+        self.0.permits.close();
         let mut tasks = std::mem::take(&mut *self.tasks());
         tasks.shutdown().await;
     }

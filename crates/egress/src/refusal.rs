@@ -44,6 +44,8 @@ pub(crate) enum Refusal {
     HostHeader,
     #[error("the method {0} is not passed on")]
     Method(&'static str),
+    #[error("{0} is asked through TLS only, since a credential is added")]
+    Plain(Host),
     #[error("a websocket can't be held to methods or paths; add the rule \"{0}\"")]
     Upgrade(String),
     #[error("the request took too long to arrive")]
@@ -84,6 +86,7 @@ impl Refusal {
             | Self::PrivateName(_)
             | Self::Names(_)
             | Self::Hello(_)
+            | Self::Plain(_)
             | Self::Upgrade(_)
             | Self::Up
             | Self::Down

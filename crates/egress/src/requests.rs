@@ -62,11 +62,19 @@ async fn next_head<S: AsyncRead + Unpin>(
         }
     }
     let read = async {
+        let mut searched = 0;
         loop {
-            if let Some((head, length)) = read_head(&conn.ahead, shared.limits.head)? {
-                let _ = conn.ahead.split_to(length);
-                return Ok(Some(head));
+            // Searching all of it again for each byte that trickles in would be work for nothing.
+            let end = conn.ahead[searched..]
+                .windows(4)
+                .any(|four| four == b"\r\n\r\n");
+            if end || searched == 0 || conn.ahead.len() >= shared.limits.head.bytes {
+                if let Some((head, length)) = read_head(&conn.ahead, shared.limits.head)? {
+                    let _ = conn.ahead.split_to(length);
+                    return Ok(Some(head));
+                }
             }
+            searched = conn.ahead.len().saturating_sub(3);
             if !conn.more().await.map_err(|_| Refusal::Gone)? {
                 return Err(Refusal::Gone);
             }
@@ -97,6 +105,10 @@ async fn one<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let (host, port, path) = aim;
     let mut trace = Trace::new(shared, &host, port, &head.method, Some(&path));
     let granted = match judge::request(shared, &host, port, &head.method, &path) {
+        Ok(granted) if granted.inject.is_some() && inside.is_none() => {
+            refuse(conn, trace, &Refusal::Plain(host), body).await;
+            return After::Close;
+        }
         Ok(granted) => granted,
         Err(refusal) => {
             refuse(conn, trace, &refusal, body).await;

@@ -172,6 +172,7 @@ async fn closing_waits_until_all_is_told() {
     let event = world.events.one().await;
     assert_eq!((event.bytes_up, event.verdict), (1, Verdict::Allowed));
     assert_eq!(read_all(&mut one).await, "");
+    assert!(ask(&proxy, b"").await.starts_with("HTTP/1.1 503"));
 }
 
 #[tokio::test]

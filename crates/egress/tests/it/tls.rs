@@ -327,9 +327,19 @@ async fn a_credential_is_not_taken_out_by_the_client() {
     let ask = request("GET", "inject.example", "/x").replace("close", "close, authorization");
     inside(&world, &proxy, "inject.example", &ask).await;
     assert_eq!(world.seen()[0].header("authorization"), ["Bearer hunter2"]);
-    let plain = "GET http://plain-inject.example:{P}/ HTTP/1.1\r\nHost: plain-inject.example:{P}\r\nConnection: close\r\n\r\n";
-    crate::support::ask(&proxy, world.fill(plain).as_bytes()).await;
-    assert_eq!(world.seen()[0].header("authorization"), ["Bearer hunter2"]);
+}
+
+#[tokio::test]
+async fn a_credential_is_not_sent_in_the_clear() {
+    let world = World::new().await;
+    let proxy = proxy(&world);
+    for host in ["plain-inject.example:{P}", "inject.example:{T}"] {
+        let plain = format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let answer = crate::support::ask(&proxy, world.fill(&plain).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 403 Recto: "), "{answer}");
+        assert!(answer.contains("through TLS only"), "{answer}");
+    }
+    assert_eq!(world.hits(), 0);
 }
 
 #[tokio::test]
