@@ -68,11 +68,10 @@ async fn next_head<S: AsyncRead + Unpin>(
             let end = conn.ahead[searched..]
                 .windows(4)
                 .any(|four| four == b"\r\n\r\n");
-            if end || searched == 0 || conn.ahead.len() >= shared.limits.head.bytes {
-                if let Some((head, length)) = read_head(&conn.ahead, shared.limits.head)? {
-                    let _ = conn.ahead.split_to(length);
-                    return Ok(Some(head));
-                }
+            let worth = end || searched == 0 || conn.ahead.len() >= shared.limits.head.bytes;
+            if worth && let Some((head, length)) = read_head(&conn.ahead, shared.limits.head)? {
+                let _ = conn.ahead.split_to(length);
+                return Ok(Some(head));
             }
             searched = conn.ahead.len().saturating_sub(3);
             if !conn.more().await.map_err(|_| Refusal::Gone)? {

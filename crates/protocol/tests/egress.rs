@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use recto_protocol::egress::{
-    Host, HostError, Preset, RequestEvent, Rule, Rules, Verdict, minimal_rules, plain_path,
+    Host, HostError, MOST_TEXT, Preset, RequestEvent, Rule, Rules, Verdict, clip, minimal_rules,
+    plain_path,
 };
 
 fn rule(text: &str) -> Rule {
@@ -209,6 +210,25 @@ fn github_can_be_read_and_not_written() {
     assert!(allowed("POST", "/a/b.git/git-upload-pack"));
     assert!(!allowed("POST", "/a/b.git/git-receive-pack"));
     assert!(!allowed("POST", "/login"));
+}
+
+#[test]
+fn texts_are_cut_within_their_limit() {
+    for text in [
+        "a".repeat(3000),
+        "\u{1b}".repeat(3000),
+        "\u{e9}".repeat(3000),
+    ] {
+        for start in 0..4 {
+            let clipped = clip(&format!("{}{text}", &"aaaa"[start..]));
+            assert!(
+                clipped.len() <= MOST_TEXT && clipped.ends_with('~'),
+                "{clipped}"
+            );
+            assert!(clipped.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+        }
+    }
+    assert_eq!(clip("a\r\nb\"c"), "a\\x0d\\x0ab\"c");
 }
 
 fn event(host: &str, port: u16, method: &str) -> RequestEvent {

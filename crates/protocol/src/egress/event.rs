@@ -53,7 +53,8 @@ pub enum Verdict {
 pub fn clip(text: &str) -> String {
     let mut clipped = String::new();
     for byte in text.bytes() {
-        if clipped.len() + 4 > MOST_TEXT {
+        // Room for an escape, and for the mark that something was cut.
+        if clipped.len() + 4 >= MOST_TEXT {
             clipped.push('~');
             break;
         }
