@@ -48,7 +48,7 @@ const MANAGERS: &[Manager] = &[
     },
     Manager {
         name: "npm ci",
-        preset: "node",
+        preset: "npm",
         prepare: "rm -rf node_modules; npm cache clean --force >/dev/null 2>&1; true",
         fetch: "npm ci",
         proof: "node -e 'if (require(\"ms\")(\"1s\") != 1000) process.exit(1)'",

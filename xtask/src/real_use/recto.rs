@@ -21,7 +21,7 @@ pub(super) enum Network {
 pub(super) struct Recto {
     program: PathBuf,
     allow: Vec<String>,
-    /// The help text of `cell run`; empty when there is no such command yet.
+    /// The help text of `cell run`: what it doesn't name can't be done yet.
     help: String,
 }
 
@@ -98,33 +98,22 @@ impl Recto {
     }
 
     fn arguments(&self, project: &Project, run: &Run) -> Vec<String> {
-        let mut words = vec!["cell".to_owned()];
-        if self.help.is_empty() {
-            if run.network == Network::Open {
-                let setting = "sandbox_workspace_write.network_access=true";
-                words.extend(["-c", setting].map(str::to_owned));
-            }
-        } else {
-            words.push("run".to_owned());
-            match run.network {
-                // A named cell has its own.
-                _ if run.cell.is_some() => {}
-                Network::None => words.extend(["--network", "none"].map(str::to_owned)),
-                Network::Open => words.extend(["--network", "open"].map(str::to_owned)),
-                Network::Allow(preset) => {
-                    words.extend(["--network", "allow", "--preset", preset].map(str::to_owned));
-                    for rule in &self.allow {
-                        words.extend(["--allow".to_owned(), rule.clone()]);
-                    }
+        let mut words = ["cell", "run"].map(str::to_owned).to_vec();
+        match (run.cell, run.network) {
+            // A named cell was made with its network.
+            (Some(name), _) => words.extend(["--in", name].map(str::to_owned)),
+            (None, Network::None) => words.extend(["-c", "network='none'"].map(str::to_owned)),
+            (None, Network::Open) => words.extend(["-c", "network='open'"].map(str::to_owned)),
+            (None, Network::Allow(preset)) => {
+                words.extend(["--network", "allow", "--preset", preset].map(str::to_owned));
+                for rule in &self.allow {
+                    words.extend(["--allow".to_owned(), rule.clone()]);
                 }
             }
-            if run.fake_root {
-                let layer = project.layer().display().to_string();
-                words.extend(["--system-layer".to_owned(), layer, "--fake-root".to_owned()]);
-            }
-            if let Some(name) = run.cell {
-                words.extend(["--in", name].map(str::to_owned));
-            }
+        }
+        if run.fake_root {
+            let layer = project.layer().display().to_string();
+            words.extend(["--system-layer".to_owned(), layer, "--fake-root".to_owned()]);
         }
         words.extend(["--", "bash", "-c"].map(str::to_owned));
         words.push(run.script.clone());
