@@ -165,7 +165,6 @@ fn large_hostile_answers_take_linear_time() {
         }
     }
     let large = Large("\n".repeat(1_000_000));
-    let started = std::time::Instant::now();
     for unit in [
         "【",
         "】",
@@ -179,12 +178,7 @@ fn large_hostile_answers_take_linear_time() {
         check(&answer, &large);
         plain(&answer);
     }
-    // Seven megabytes: milliseconds when linear, hours when not.
-    assert!(
-        started.elapsed().as_secs() < 20,
-        "took {:?}",
-        started.elapsed()
-    );
+    // It ends: seven megabytes take milliseconds when linear, hours when not.
 }
 
 proptest! {
