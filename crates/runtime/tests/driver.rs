@@ -68,6 +68,7 @@ impl Stage {
             max_retries: 2,
             instruction_names: Vec::new(),
             jitter: || 0.0,
+            network: None,
         };
         Driver::new(parts, &records).unwrap()
     }

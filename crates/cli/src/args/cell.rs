@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::network::NetworkArgs;
 use crate::compose::cells::name;
 
 /// `recto cell`.
@@ -23,6 +24,8 @@ Examples:
   recto cell run -- cargo test
   recto cell run -s read-only -- sh -c 'touch x || echo refused'
   recto cell run --in web -- curl -s http://localhost:8000/
+  recto cell run --preset python -- pip install --target lib six
+  recto cell run --learn -- npm ci
 
 The exit code is the command's; 127 when it could not be started.")]
     Run(RunCellArgs),
@@ -76,6 +79,19 @@ pub struct CellOptions {
     /// A further directory that may be written.
     #[arg(long, value_name = "DIR")]
     pub add_dir: Vec<PathBuf>,
+    /// What commands may reach.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Write into this directory what commands change in the work tree, which stays as it is.
+    #[arg(long, value_name = "DIR")]
+    pub work_layer: Option<PathBuf>,
+    /// Show the system with what this directory holds over it; may be given again, the topmost first.
+    #[arg(long, value_name = "DIR")]
+    pub system_layer: Vec<PathBuf>,
+    /// Let commands change the system as its root, into the first --system-layer. Nothing outside
+    /// changes. Needs to be root.
+    #[arg(long, requires = "system_layer")]
+    pub fake_root: bool,
     /// Set a configuration value, as a dotted key and a TOML value.
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub config: Vec<String>,
@@ -92,11 +108,19 @@ pub struct RunCellArgs {
     pub options: CellOptions,
     /// Use this kept cell: its name, or the beginning of its id.
     #[arg(long = "in", value_name = "NAME",
-          conflicts_with_all = ["sandbox", "add_dir", "config", "profile"])]
+          conflicts_with_all = ["sandbox", "add_dir", "config", "profile", "network", "allow",
+                                "preset", "work_layer", "system_layer", "fake_root"])]
     pub kept: Option<String>,
     /// Give the command a terminal.
     #[arg(short, long)]
     pub tty: bool,
+    /// Let commands reach everything public, and print the rules that would have been enough.
+    #[arg(long, conflicts_with_all = ["kept", "network", "allow", "preset"])]
+    pub learn: bool,
+    /// Give the command this variable of the environment, and nothing else: whatever it starts is
+    /// killed when it ends, and no file may hold the value.
+    #[arg(long, value_name = "VARIABLE", conflicts_with = "kept")]
+    pub secret: Vec<String>,
     /// The command and its arguments.
     #[arg(
         trailing_var_arg = true,
@@ -115,7 +139,8 @@ pub struct ShellArgs {
     pub options: CellOptions,
     /// Use this kept cell: its name, or the beginning of its id.
     #[arg(long = "in", value_name = "NAME",
-          conflicts_with_all = ["sandbox", "add_dir", "config", "profile"])]
+          conflicts_with_all = ["sandbox", "add_dir", "config", "profile", "network", "allow",
+                                "preset", "work_layer", "system_layer", "fake_root"])]
     pub kept: Option<String>,
 }
 

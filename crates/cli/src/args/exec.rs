@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::network::NetworkArgs;
+
 /// `recto exec`.
 #[derive(Debug, Args)]
 #[command(
@@ -101,6 +103,9 @@ pub struct RunArgs {
     /// A further directory that may be written.
     #[arg(long, global = true, value_name = "DIR")]
     pub add_dir: Vec<PathBuf>,
+    /// What commands may reach.
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// A file with the JSON schema that the final answer must fit.
     #[arg(long, global = true, value_name = "FILE")]
     pub output_schema: Option<PathBuf>,

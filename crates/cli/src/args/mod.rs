@@ -2,6 +2,7 @@
 
 mod cell;
 mod exec;
+mod network;
 mod sessions;
 
 use clap::{Parser, Subcommand};
@@ -10,6 +11,7 @@ pub use cell::{
     CellArgs, CellCommand, CellOptions, NewArgs, PolicyCommand, RmArgs, RunCellArgs, ShellArgs,
 };
 pub use exec::{AskArgs, ExecArgs, ExecCommand, RunArgs};
+pub use network::NetworkArgs;
 pub use sessions::{SessionsArgs, SessionsCommand};
 
 const AFTER_HELP: &str = "\
@@ -46,7 +48,7 @@ pub enum Command {
     /// List, show, export and remove sessions.
     Sessions(SessionsArgs),
     /// Run commands in cells as the agent would, keep cells, and look into them.
-    Cell(CellArgs),
+    Cell(Box<CellArgs>),
     /// Apply a patch in the apply_patch format to the directory here, all of it or nothing.
     ApplyPatch(ApplyPatchArgs),
     /// Show the configuration, each value with where it comes from.

@@ -1,6 +1,7 @@
 //! `recto demo`: the main job from end to end, on a small repository made for it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
@@ -13,7 +14,7 @@ use super::exec::{Ran, Request, Surface, exit_code, run_turn};
 use super::report::{Shared, verdict_word};
 use super::{block_on, print};
 use crate::args::{DemoArgs, RunArgs};
-use crate::compose::cell::{Wanted, launch};
+use crate::compose::cell::{Wanted, settings};
 use crate::compose::git;
 use crate::compose::home::Home;
 use crate::compose::model::{SCRIPT, has_key};
@@ -170,7 +171,7 @@ impl Checked {
 
 /// Runs the check in a cell of its own.
 async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Failure> {
-    let cell = launch(Wanted {
+    let settings = settings(Wanted {
         home,
         policy,
         root: place.root(),
@@ -179,7 +180,9 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
         env: Vec::new(),
         repository: None,
     })
-    .await?;
+    .await;
+    let launched = settings.launch(Arc::new(|_| true)).await?;
+    let cell = &launched.cell;
     let command = Command {
         argv: ["sh", "-c", CHECK].map(str::to_owned).to_vec(),
         ..Command::default()
@@ -197,7 +200,7 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
             ProcessEvent::Exited(status) => passed = status == ExitStatus::Code(0),
         }
     }
-    cell.close().await;
+    launched.close().await;
     let text = format!("$ {CHECK}\n{}", safe(&String::from_utf8_lossy(&output)));
     Ok(Checked { text, passed })
 }

@@ -17,11 +17,14 @@ use recto_runtime::{Driver, DriverError, Limits, LiveEvent, Parts, Sink as _, Tu
 use super::report::{self, Closing, Shared};
 use super::signals;
 use crate::args::{AskArgs, ExecArgs, ExecCommand, RunArgs};
+use crate::compose::cell::Launched;
 use crate::compose::files::{TreeFiles, hidden};
 use crate::compose::home::Home;
 use crate::compose::import::Import;
+use crate::compose::outside::Requests;
 use crate::compose::settle::Settled;
-use crate::compose::{cell, git, model, prompt};
+use crate::compose::view::View;
+use crate::compose::{cell, git, model, prompt, view};
 use crate::exit::{BUDGET, DONE, FAILED, Failure, UNAVAILABLE};
 use opening::Opened;
 pub use outputs::Surface;
@@ -250,14 +253,17 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
     // Before there is a cell that could change anything.
     let repository = opened.place.repository.as_ref();
     let import = Import::begin(&home, repository, &opened.policy()).await;
-    let (mut driver, signals, session, cell) =
-        assemble(&home, &request, &opened, &files, surface).await?;
+    let (view, problem) = View::open(&home, &opened.id, &opened.policy(), request.run.ephemeral);
+    if let Some(problem) = problem {
+        surface.with(|surface| surface.notice(&problem));
+    }
+    let (mut driver, signals, session, launched) =
+        assemble(&home, &request, &opened, &files, &view, surface).await?;
     let ages = surface.with(|surface| surface.ages());
     let outcome = drive(&mut driver, &opened, schema).await;
     // Signals are still for the turn: the first one does not end the program in between.
-    if !matches!(outcome, Err(DriverError::Cell(_))) {
-        bring_home(import, cell.as_ref(), &driver, surface).await;
-    }
+    let is_home = !matches!(outcome, Err(DriverError::Cell(_)))
+        && bring_home(import, launched.cell.as_ref(), &driver, surface).await;
     signals.end();
     let report = match &outcome {
         Ok(Outcome::Completed { answer }) => {
@@ -273,7 +279,13 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
         _ => Default::default(),
     };
     driver.close().await;
+    launched.close().await;
+    let recorded = driver.record_network();
+    if is_home && let Err(error) = view.discard() {
+        surface.with(|surface| surface.notice(&Failure::unavailable(error).message()));
+    }
     let outcome = outcome.map_err(driver_failure)?;
+    recorded.map_err(driver_failure)?;
     Ok(Turn {
         ran: Ran {
             outcome,
@@ -289,22 +301,25 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
 }
 
 /// Brings home what was committed in the cell, however the turn ended, while the cell is there.
+/// False when that failed, so that it must be kept where it is.
 async fn bring_home(
     import: Result<Option<Import>, Failure>,
     cell: &dyn Cell,
     driver: &Driver,
     surface: &Shared<Surface>,
-) {
+) -> bool {
     let session = &driver.session().settings().id;
     let imported = match import {
         Ok(Some(mut import)) => import.bring_home(cell, session).await,
-        Ok(None) => return,
+        Ok(None) => return true,
         Err(failure) => Err(failure),
     };
+    let is_home = imported.is_ok();
     surface.with(|surface| match imported {
         Ok(imported) => surface.imported(&imported),
         Err(failure) => surface.warning("git", &failure.message()),
     });
+    is_home
 }
 
 /// Puts the driver together; the cell is made while the session's files are.
@@ -313,8 +328,9 @@ async fn assemble(
     request: &Request,
     opened: &Opened,
     files: &Arc<dyn Files>,
+    view: &View,
     surface: &Shared<Surface>,
-) -> Result<(Driver, signals::Forwarded, Option<PathBuf>, Arc<dyn Cell>), Failure> {
+) -> Result<(Driver, signals::Forwarded, Option<PathBuf>, Launched), Failure> {
     let settled = &opened.settled;
     let model = model::open(
         home,
@@ -325,29 +341,37 @@ async fn assemble(
     )?;
     // What a power cut or a killed keeper left is removed by whoever comes next.
     crate::compose::cells::Cells::of(home).reap();
-    let launching = cell::launch(cell::Wanted {
-        home,
-        policy: opened.policy(),
-        root: opened.place.root(),
-        cwd: &opened.place.cwd,
-        readable: settled.readable.clone(),
-        env: settled.command_env.clone(),
-        repository: opened.place.repository.as_ref(),
-    });
+    view::reap(home);
+    let (observer, network) = Requests::pair();
+    let launching = async {
+        let mut settings = cell::settings(cell::Wanted {
+            home,
+            policy: opened.policy(),
+            root: opened.place.root(),
+            cwd: &opened.place.cwd,
+            readable: settled.readable.clone(),
+            env: settled.command_env.clone(),
+            repository: opened.place.repository.as_ref(),
+        })
+        .await;
+        settings.git_layer = view.directory();
+        settings.launch(observer).await
+    };
     let storing = async { opening::store(home, request, opened, files) };
     // Both are waited for, so that a cell in the making is not left behind by an error.
-    let (cell, stored) = tokio::join!(launching, storing);
-    let (cell, mut stored) = (cell?, stored?);
+    let (launched, stored) = tokio::join!(launching, storing);
+    let (launched, mut stored) = (launched?, stored?);
     let parts = Parts {
         log: stored.log,
         model,
-        cell: Arc::clone(&cell),
+        cell: Arc::clone(&launched.cell),
         files: Arc::clone(files),
         sink: Box::new(surface.clone()),
         limits: limits(settled),
         max_retries: settled.max_retries(),
         instruction_names: settled.instruction_names.clone(),
         jitter,
+        network: Some(network),
     };
     let earlier = std::mem::take(&mut stored.records);
     let mut driver = Driver::new(parts, &earlier)
@@ -367,7 +391,7 @@ async fn assemble(
         }
     }
     driver.record(stored.changes).map_err(driver_failure)?;
-    Ok((driver, signals, stored.dir, cell))
+    Ok((driver, signals, stored.dir, launched))
 }
 
 /// Begins a turn with the user's message, or goes on with an unfinished one.

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use recto_cell::CellSpec;
-use recto_protocol::policy::Policy;
+use recto_cell::{CellSpec, GitView, Layer};
+use recto_egress::{Observer, Proxy};
+use recto_protocol::policy::{Access, Policy};
 use recto_protocol::ports::cell::{Cell, CellError};
 use recto_workspace::git::Repository;
 use serde::{Deserialize, Serialize};
 
 use super::git;
 use super::home::{Home, variable};
+use super::outside::{self, Machine};
 use super::place::text;
 use crate::exit::{Failure, UNAVAILABLE};
 
@@ -66,6 +68,47 @@ pub struct Settings {
     home: PathBuf,
     /// Variables on top of the cell's own.
     env: Vec<(String, String)>,
+    /// How this machine reaches the outside.
+    machine: Machine,
+    /// Lets everything public through, to learn what is needed.
+    #[serde(default)]
+    pub learning: bool,
+    /// Takes what commands change in git directories; None keeps nothing of it.
+    #[serde(default)]
+    pub git_layer: Option<PathBuf>,
+    /// Takes what commands write into the work tree, which then stays as it is.
+    #[serde(default)]
+    pub work_layer: Option<PathBuf>,
+    /// The system that commands see.
+    #[serde(default)]
+    pub system: System,
+}
+
+/// The system that a cell's commands see: the host's, under layers.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct System {
+    /// Kept layers that are shown over it, the topmost first.
+    pub lowers: Vec<PathBuf>,
+    /// Takes what commands write into it, as its root.
+    pub setup: Option<PathBuf>,
+}
+
+/// A cell, and what answers it from outside.
+pub struct Launched {
+    /// The cell.
+    pub cell: Arc<dyn Cell>,
+    /// Its proxy; None with the host's network.
+    pub proxy: Option<Proxy>,
+}
+
+impl Launched {
+    /// Ends the cell, then its proxy: every request is told when this returns.
+    pub async fn close(&self) {
+        self.cell.close().await;
+        if let Some(proxy) = &self.proxy {
+            proxy.close().await;
+        }
+    }
 }
 
 impl Settings {
@@ -82,21 +125,42 @@ impl Settings {
         }
     }
 
-    /// Makes the cell, and in this process everything that answers it from outside.
+    /// Makes the cell, and in this process everything that answers it from outside. `observer` is
+    /// told of every request that commands make.
     ///
     /// # Errors
     /// When the machine can't isolate, with what to do about it.
-    pub async fn launch(&self) -> Result<Arc<dyn Cell>, Failure> {
-        recto_cell::launch(self.spec()).await.map_err(failure)
+    pub async fn launch(&self, observer: Arc<dyn Observer>) -> Result<Launched, Failure> {
+        let mut spec = self.spec();
+        if let Some(directory) = &self.git_layer {
+            spec.git = GitView::Layer(layer(directory)?);
+        }
+        spec.work_layer = self.work_layer.as_deref().map(layer).transpose()?;
+        let lowers = self.system.lowers.iter().map(|path| layer(path));
+        spec.root.lowers = lowers.collect::<Result<_, _>>()?;
+        spec.root.setup = self.system.setup.as_deref().map(layer).transpose()?;
+        let isolated = self.policy.access != Access::DangerFullAccess;
+        let outside = match isolated {
+            true => outside::open(&self.policy, &self.machine, self.learning, observer)?,
+            false => None,
+        };
+        let mut proxy = None;
+        if let Some(outside) = outside {
+            // What the user sets wins.
+            spec.env = last_of_each([outside.env, spec.env].concat());
+            spec.files.extend(outside.files);
+            spec.doors = Some(outside.doors);
+            proxy = Some(outside.proxy);
+        }
+        let cell = recto_cell::launch(spec).await.map_err(failure)?;
+        Ok(Launched { cell, proxy })
     }
 }
 
-/// Makes the cell.
-///
-/// # Errors
-/// When the machine can't isolate, with what to do about it.
-pub async fn launch(wanted: Wanted<'_>) -> Result<Arc<dyn Cell>, Failure> {
-    settings(wanted).await.launch().await
+fn layer(directory: &Path) -> Result<Layer, Failure> {
+    Layer::make(directory).map_err(|error| {
+        Failure::unavailable(error).hint("name a directory on a local disk that nobody else uses")
+    })
 }
 
 /// Resolves what a cell is made from.
@@ -137,6 +201,11 @@ pub async fn settings(wanted: Wanted<'_>) -> Settings {
         path: wanted.home.path.clone(),
         home: wanted.home.user.clone(),
         env,
+        machine: Machine::find(),
+        learning: false,
+        git_layer: None,
+        work_layer: None,
+        system: System::default(),
     }
 }
 

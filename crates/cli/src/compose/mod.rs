@@ -7,6 +7,8 @@ pub mod git;
 pub mod home;
 pub mod import;
 pub mod model;
+pub mod outside;
 pub mod place;
 pub mod prompt;
 pub mod settle;
+pub mod view;

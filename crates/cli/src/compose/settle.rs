@@ -9,7 +9,8 @@ use anyhow::{Context as _, anyhow};
 use recto_agent::tools::WebSearch;
 use recto_config::{Flags, Input, Layer, Origin, Project, Resolved, Text, VARIABLES};
 use recto_model::providers::Catalogue;
-use recto_protocol::policy::Policy;
+use recto_protocol::egress::Rules;
+use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::profile::{PatchTool, Profile, Provider};
 use recto_protocol::settings::{Budget, Settings};
 use serde_json::json;
@@ -17,7 +18,7 @@ use serde_json::json;
 use super::home::{Home, open_regular, variable};
 use super::model::SCRIPT;
 use super::place::{Place, text};
-use crate::args::RunArgs;
+use crate::args::{NetworkArgs, RunArgs};
 use crate::exit::Failure;
 
 /// Tries after the first when the provider's configuration does not say otherwise.
@@ -117,19 +118,20 @@ pub fn settle(
             recto_config::WebSearch::Cached => WebSearch::Cached,
             recto_config::WebSearch::Live => WebSearch::Live,
         },
-        policy: config.policy(),
+        policy: policy(config, &run.network),
         readable: config.readable_roots.iter().map(PathBuf::from).collect(),
-        policy_is_explicit: is_explicit(
-            &resolved,
-            run,
-            &[
-                "sandbox_mode",
-                "sandbox_workspace_write",
-                "network",
-                "egress",
-            ],
-            Layer::Environment,
-        ),
+        policy_is_explicit: run.network.is_explicit()
+            || is_explicit(
+                &resolved,
+                run,
+                &[
+                    "sandbox_mode",
+                    "sandbox_workspace_write",
+                    "network",
+                    "egress",
+                ],
+                Layer::Environment,
+            ),
         checks_are_explicit: is_explicit(&resolved, run, &["checks"], Layer::Flag),
         checks: config.checks.clone(),
         budget: config.budget.clone(),
@@ -140,6 +142,24 @@ pub fn settle(
         origins: resolved.origins.clone(),
         notices,
     })
+}
+
+/// What commands may do: the configuration's word, and what the command line adds about the network.
+fn policy(config: &recto_config::Config, flags: &NetworkArgs) -> Policy {
+    let mut policy = config.policy();
+    if let Some(network) = flags.chosen()
+        && policy.access != Access::DangerFullAccess
+    {
+        policy.network = network;
+    }
+    policy.egress = Rules::default();
+    if policy.network == Network::Allow {
+        policy.egress = Rules {
+            rules: [flags.allow.as_slice(), &config.egress.allow].concat(),
+            presets: [flags.preset.as_slice(), &config.egress.presets].concat(),
+        };
+    }
+    policy
 }
 
 /// Reads all layers and resolves them.

@@ -1,7 +1,7 @@
 //! What may be said to a session while a turn runs.
 
 use recto_protocol::Item;
-use recto_protocol::record::{Delivery, NetworkRequested};
+use recto_protocol::record::Delivery;
 use tokio::sync::mpsc;
 
 /// Something said to a running session.
@@ -19,8 +19,6 @@ pub enum Control {
         /// Who or what asks.
         by: String,
     },
-    /// Record a request that a command made through the proxy.
-    Network(NetworkRequested),
 }
 
 /// Speaks to a session from outside. Cheap to clone.

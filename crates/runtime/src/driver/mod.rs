@@ -16,8 +16,8 @@ use recto_protocol::ports::files::Files;
 use recto_protocol::ports::log::{Log, LogError};
 use recto_protocol::ports::model::Model;
 use recto_protocol::record::{
-    AnswerRejected, Body, InterruptRequested, MessageAdded, Outcome, ToolFinished, TurnEnded,
-    TurnStarted,
+    AnswerRejected, Body, InterruptRequested, MessageAdded, NetworkRequested, Outcome,
+    ToolFinished, TurnEnded, TurnStarted,
 };
 use recto_protocol::tool::{Effect, ToolCall, ToolStatus};
 use recto_protocol::{Item, Record};
@@ -51,6 +51,8 @@ pub struct Parts {
     pub instruction_names: Vec<String>,
     /// A random number in 0..1, for spreading retries.
     pub jitter: fn() -> f64,
+    /// What commands ask for outside the cell, to be recorded.
+    pub network: Option<mpsc::Receiver<NetworkRequested>>,
 }
 
 /// Drives one session. Owns its log.
@@ -62,6 +64,7 @@ pub struct Driver {
     live: Live,
     max_retries: u32,
     jitter: fn() -> f64,
+    network: Option<mpsc::Receiver<NetworkRequested>>,
     instructions: Instructions,
     handle: Handle,
     controls: mpsc::UnboundedReceiver<Control>,
@@ -125,6 +128,7 @@ impl Driver {
             live,
             max_retries: parts.max_retries,
             jitter: parts.jitter,
+            network: parts.network,
             instructions,
             handle,
             controls,
@@ -274,7 +278,22 @@ impl Driver {
                 Ok(())
             }
             () = sleep_until(self.deadline) => self.out_of_time(),
+            // Last: a flood of requests holds nothing else up.
+            requested = asked(&mut self.network) => self.record(vec![requested.into()]),
         }
+    }
+
+    /// Records the requests of commands that nobody has recorded yet. Those that come while a turn
+    /// runs are recorded then.
+    ///
+    /// # Errors
+    /// As [`Driver::record`].
+    pub fn record_network(&mut self) -> Result<(), DriverError> {
+        let mut bodies: Vec<Body> = Vec::new();
+        while let Some(Ok(requested)) = self.network.as_mut().map(mpsc::Receiver::try_recv) {
+            bodies.push(requested.into());
+        }
+        self.record(bodies)
     }
 
     fn control(&mut self, control: Control) -> Result<(), DriverError> {
@@ -282,7 +301,6 @@ impl Driver {
             Control::Message { items, delivery } => {
                 self.record_durable(vec![MessageAdded { items, delivery }.into()])
             }
-            Control::Network(requested) => self.record(vec![requested.into()]),
             Control::Interrupt { by } => {
                 self.record_durable(vec![InterruptRequested { by, limit: None }.into()])
             }
@@ -463,6 +481,18 @@ fn finished(call: &ToolCall, result: ToolResult, took: Duration) -> Body {
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The next request of a command; never when there is nobody who tells.
+async fn asked(network: &mut Option<mpsc::Receiver<NetworkRequested>>) -> NetworkRequested {
+    if let Some(requests) = network
+        && let Some(requested) = requests.recv().await
+    {
+        return requested;
+    }
+    // Nobody is left who could tell.
+    *network = None;
+    std::future::pending().await
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

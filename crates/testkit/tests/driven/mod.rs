@@ -64,6 +64,7 @@ pub(crate) async fn take_over(home: &Home, repo: &Repository, model: Arc<dyn Mod
         max_retries: 3,
         instruction_names: Vec::new(),
         jitter: || 0.5,
+        network: None,
     };
     let mut driver = Driver::new(parts, &records).unwrap();
     let attached = DriverAttached {

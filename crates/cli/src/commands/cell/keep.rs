@@ -1,13 +1,15 @@
 //! `recto cell-keep`: the process that holds a kept cell. It is told what to make on standard input,
 //! answers once on standard output, and serves whoever connects until the cell is to end.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use recto_cell::relay::{self, Ended, Served};
-use recto_protocol::ports::cell::Cell;
+use recto_egress::Observer;
+use recto_protocol::egress::RequestEvent;
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::super::block_on;
-use crate::compose::cell::Settings;
+use crate::compose::cell::{Launched, Settings};
 use crate::compose::cells::{Cells, Claim, NotClaimed, Record, Watch};
 use crate::exit::{DONE, Failure};
 
@@ -82,7 +84,7 @@ async fn hold() -> Result<(), Failure> {
     {
         keeper.serve(end).await;
     } else {
-        keeper.cell.close().await;
+        keeper.launched.close().await;
     }
     Ok(())
 }
@@ -104,7 +106,7 @@ fn answer(answer: &Answer) -> std::io::Result<()> {
 
 /// Lets go of what belongs to the process that started this one.
 fn silence(claim: &Claim) -> std::io::Result<()> {
-    let nothing = std::fs::File::options()
+    let nothing = File::options()
         .read(true)
         .write(true)
         .open("/dev/null")?;
@@ -130,7 +132,7 @@ fn asked_to_end() -> std::io::Result<impl Future<Output = ()>> {
 
 /// A cell, its directory, and who uses it.
 struct Keeper {
-    cell: Arc<dyn Cell>,
+    launched: Launched,
     listener: UnixListener,
     watch: Watch,
     idle: Option<Duration>,
@@ -162,8 +164,9 @@ impl Keeper {
         })?;
         let watch = claim.watch()?;
         let listener = claim.listen()?;
+        let observer = NetworkLog::new(claim.network_log()?);
         Ok(Self {
-            cell: settings.launch().await?,
+            launched: settings.launch(Arc::new(observer)).await?,
             listener,
             watch,
             idle: orders.idle_secs.map(Duration::from_secs),
@@ -194,14 +197,14 @@ impl Keeper {
             }
         }
         let Self {
-            cell,
+            launched,
             listener,
             mut clients,
             claim,
             ..
         } = self;
         drop(listener);
-        cell.close().await;
+        launched.close().await;
         clients.shutdown().await;
         drop(claim);
     }
@@ -212,7 +215,7 @@ impl Keeper {
         let is_own = stream.peer_cred().is_ok_and(|peer| peer.uid() == own);
         if is_own && self.clients.len() < MOST {
             self.clients
-                .spawn(relay::serve(Arc::clone(&self.cell), stream));
+                .spawn(relay::serve(Arc::clone(&self.launched.cell), stream));
         }
     }
 }
@@ -224,5 +227,41 @@ async fn idle_for(idle: Option<Duration>, since: Option<Instant>) {
     {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Writes what commands ask for outside into the cell's directory, a line of JSON for each.
+struct NetworkLog(Mutex<Log>);
+
+struct Log {
+    file: File,
+    /// Bytes that may still be written.
+    left: usize,
+}
+
+/// The most that a network log takes on disk.
+const MOST_LOGGED: usize = 64 << 20;
+
+impl NetworkLog {
+    fn new(file: File) -> Self {
+        Self(Mutex::new(Log {
+            file,
+            left: MOST_LOGGED,
+        }))
+    }
+}
+
+impl Observer for NetworkLog {
+    fn request(&self, event: RequestEvent) -> bool {
+        let Ok(mut line) = serde_json::to_vec(&event) else {
+            return false;
+        };
+        line.push(b'\n');
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left) = log.left.checked_sub(line.len()) else {
+            return false;
+        };
+        log.left = left;
+        log.file.write_all(&line).is_ok()
     }
 }

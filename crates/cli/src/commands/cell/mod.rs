@@ -5,16 +5,20 @@ mod keep;
 mod ls;
 mod new;
 mod policy;
+mod requests;
 mod rm;
 mod run;
+mod secrets;
 mod shell;
 mod stats;
 mod terminal;
 
 pub use keep::keep;
 
+use std::path::PathBuf;
+
 use crate::args::{CellCommand, CellOptions, PolicyCommand, RunArgs};
-use crate::compose::cell::{Settings, Wanted, settings};
+use crate::compose::cell::{Settings, System, Wanted, settings};
 use crate::compose::cells::Cells;
 use crate::compose::home::Home;
 use crate::compose::place::Place;
@@ -56,8 +60,14 @@ async fn resolve(
         add_dir: options.add_dir,
         config: options.config,
         profile: options.profile,
+        network: options.network,
         ..RunArgs::default()
     };
+    let absolute = |path: &PathBuf| std::path::absolute(path);
+    let work_layer = options.work_layer.as_ref().map(absolute).transpose()?;
+    let lowers = options.system_layer.iter().map(absolute);
+    let mut lowers: Vec<PathBuf> = lowers.collect::<Result<_, _>>()?;
+    let setup = options.fake_root.then(|| lowers.remove(0));
     let settled = settle(home, place, &flags, None)?;
     let settings = settings(Wanted {
         home,
@@ -68,5 +78,8 @@ async fn resolve(
         env: settled.command_env.clone(),
         repository: place.repository.as_ref(),
     });
-    Ok((settings.await, settled))
+    let mut settings = settings.await;
+    settings.work_layer = work_layer;
+    settings.system = System { lowers, setup };
+    Ok((settings, settled))
 }

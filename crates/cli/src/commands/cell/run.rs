@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use recto_protocol::SessionId;
+use recto_protocol::policy::Network;
 use recto_protocol::ports::cell::{Cell, Command, OutputCap};
 
 use super::super::block_on;
+use super::requests::Requests;
+use super::secrets::Secrets;
 use super::{follow, resolve, terminal};
 use crate::args::{CellOptions, RunCellArgs};
-use crate::compose::cell::failure;
+use crate::compose::cell::{Launched, Settings, failure};
 use crate::compose::cells::{Cells, Record};
 use crate::compose::home::Home;
 use crate::compose::import::Import;
@@ -23,42 +26,84 @@ const NOT_STARTED: u8 = 127;
 
 /// Runs the command and gives its exit code.
 pub fn run(home: &Home, cells: &Cells, args: RunCellArgs) -> Result<u8, Failure> {
+    let secrets = Secrets::read(&args.secret)?;
     let command = Command {
         argv: args.command,
+        env: secrets.as_ref().map(Secrets::env).unwrap_or_default(),
         ..Command::default()
     };
     block_on(async {
-        let place = enter(home, cells, args.options, args.kept.as_deref()).await?;
-        inside(place, command, args.tty).await
+        let wanted = Wanted {
+            options: args.options,
+            kept: args.kept.as_deref(),
+            learning: args.learn,
+        };
+        let mut place = enter(home, cells, wanted).await?;
+        let own = place.own.take();
+        let status = inside(place, command, args.tty).await;
+        if let Some(own) = own {
+            own.launched.close().await;
+            own.requests.tell(args.learn);
+            if let Some(secrets) = secrets {
+                secrets.look(&own.settings)?;
+            }
+        }
+        status
     })
+}
+
+/// What cell a command is to run in.
+pub struct Wanted<'a> {
+    /// What a cell of its own is made with.
+    pub options: CellOptions,
+    /// The kept cell.
+    pub kept: Option<&'a str>,
+    /// Whether a cell of its own reaches everything, to learn what is needed.
+    pub learning: bool,
+}
+
+/// A cell of this command's own.
+pub struct Own {
+    settings: Settings,
+    launched: Launched,
+    requests: Arc<Requests>,
 }
 
 /// A cell, and where in it commands start.
 pub struct Entered {
     cell: Arc<dyn Cell>,
     cwd: PathBuf,
+    /// What belongs to a cell that was made for the command.
+    pub own: Option<Own>,
     /// How what is committed inside comes home; not from a kept cell, whose view of the repository
     /// is older than the command.
     import: Result<Option<Import>, Failure>,
 }
 
 /// Finds the kept cell, or makes one for this command alone.
-pub async fn enter(
-    home: &Home,
-    cells: &Cells,
-    options: CellOptions,
-    kept: Option<&str>,
-) -> Result<Entered, Failure> {
-    let Some(name) = kept else {
+pub async fn enter(home: &Home, cells: &Cells, wanted: Wanted<'_>) -> Result<Entered, Failure> {
+    let options = wanted.options;
+    let Some(name) = wanted.kept else {
         home.make()?;
         let place = Place::find(options.cd.as_deref())?;
-        let (settings, _) = resolve(home, &place, options).await?;
+        let (mut settings, _) = resolve(home, &place, options).await?;
+        if wanted.learning {
+            settings.policy.network = Network::Allow;
+            settings.learning = true;
+        }
         // Before there is a cell that could change anything.
         let import = Import::begin(home, place.repository.as_ref(), &settings.policy).await;
+        let requests = Arc::new(Requests::default());
+        let launched = settings.launch(Arc::clone(&requests) as _).await?;
         return Ok(Entered {
             import,
-            cell: settings.launch().await?,
-            cwd: settings.cwd,
+            cell: Arc::clone(&launched.cell),
+            cwd: settings.cwd.clone(),
+            own: Some(Own {
+                settings,
+                launched,
+                requests,
+            }),
         });
     };
     let kept = cells.find(name)?;
@@ -66,6 +111,7 @@ pub async fn enter(
         import: Ok(None),
         cwd: directory(options, &kept.record)?,
         cell: kept.connect().await?,
+        own: None,
     })
 }
 
@@ -86,7 +132,9 @@ fn directory(options: CellOptions, record: &Record) -> Result<PathBuf, Failure> 
 
 /// Runs a command in a cell with this program's input and output, and gives its exit code.
 pub async fn inside(place: Entered, command: Command, tty: bool) -> Result<u8, Failure> {
-    let Entered { cell, cwd, import } = place;
+    let Entered {
+        cell, cwd, import, ..
+    } = place;
     let mut env = command.env;
     env.extend(tty.then(terminal::kind).flatten());
     let started = cell

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use recto_protocol::ports::cell::Command;
 
 use super::super::block_on;
-use super::run::{enter, inside};
+use super::run::{Wanted, enter, inside};
 use crate::args::ShellArgs;
 use crate::compose::cells::Cells;
 use crate::compose::home::{Home, variable};
@@ -40,7 +40,12 @@ pub fn run(home: &Home, cells: &Cells, args: ShellArgs) -> Result<u8, Failure> {
         ..Command::default()
     };
     block_on(async {
-        let place = enter(home, cells, args.options, args.kept.as_deref()).await?;
+        let wanted = Wanted {
+            options: args.options,
+            kept: args.kept.as_deref(),
+            learning: false,
+        };
+        let place = enter(home, cells, wanted).await?;
         inside(place, command, true).await
     })
 }

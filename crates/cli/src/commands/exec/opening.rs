@@ -26,6 +26,8 @@ const MOST_INSTRUCTIONS: u64 = 1 << 20;
 
 /// Everything decided before anything is made.
 pub struct Opened {
+    /// The session that the turn belongs to.
+    pub(super) id: SessionId,
     pub(super) place: Place,
     pub(super) settled: Settled,
     pub(super) source: Source,
@@ -165,7 +167,12 @@ pub fn open(home: &Home, request: &Request) -> Result<Opened, Failure> {
         );
     }
     let head = place.head();
+    let id = match &source {
+        Source::Resumed { id, .. } => id.clone(),
+        Source::New | Source::Forked { .. } => new_id(),
+    };
     Ok(Opened {
+        id,
         place,
         settled,
         source,
@@ -396,13 +403,12 @@ pub fn store(
     let sessions = Sessions::open(&home.recto);
     match &opened.source {
         Source::New => create(home, request, opened, files, &sessions),
-        Source::Resumed { id, .. } => resume(home, opened, files, &sessions, id),
+        Source::Resumed { .. } => resume(home, opened, files, &sessions),
         Source::Forked { from, at, .. } => {
-            let id = new_id();
             sessions
-                .fork(from, *at, &id)
+                .fork(from, *at, &opened.id)
                 .with_context(|| format!("cannot fork session {from}"))?;
-            resume(home, opened, files, &sessions, &id)
+            resume(home, opened, files, &sessions)
         }
     }
 }
@@ -414,7 +420,7 @@ fn create(
     files: &Arc<dyn Files>,
     sessions: &Sessions,
 ) -> Result<Stored, Failure> {
-    let id = new_id();
+    let id = opened.id.clone();
     let (mut log, dir): (Box<dyn Log>, _) = if request.run.ephemeral {
         (Box::new(MemoryLog::new(id.clone(), clock())), None)
     } else {
@@ -424,7 +430,7 @@ fn create(
         let dir = log.dir().to_owned();
         (Box::new(log), Some(dir))
     };
-    let bodies = opening(home, opened, id.clone()).records(files);
+    let bodies = opening(home, opened).records(files);
     let records = log
         .append_relaxed(bodies)
         .context("cannot write the session's log")?;
@@ -442,19 +448,15 @@ fn resume(
     opened: &Opened,
     files: &Arc<dyn Files>,
     sessions: &Sessions,
-    id: &SessionId,
 ) -> Result<Stored, Failure> {
+    let id = &opened.id;
     let (log, records, recovered) = sessions
         .resume(id, clock())
         .with_context(|| format!("cannot go on with session {id}"))?;
     let session = recto_agent::Session::replay(&records)
         .ok_or_else(|| Failure::usage(anyhow!("session {id} has an empty log")))?;
-    let changes = opening(home, opened, id.clone()).changes(
-        &records,
-        session.settings(),
-        recovered.torn_bytes,
-        files,
-    );
+    let changes =
+        opening(home, opened).changes(&records, session.settings(), recovered.torn_bytes, files);
     let dir = Some(log.dir().to_owned());
     Ok(Stored {
         id: id.clone(),
@@ -467,10 +469,10 @@ fn resume(
 
 /// What the session is made of now: the configuration, over which a resumed session keeps what the
 /// command line does not change.
-fn opening(home: &Home, opened: &Opened, id: SessionId) -> Opening {
+fn opening(home: &Home, opened: &Opened) -> Opening {
     let settled = &opened.settled;
     Opening {
-        id,
+        id: opened.id.clone(),
         mode: opened.mode,
         provider: settled.provider_key.clone(),
         model: settled.model.clone(),

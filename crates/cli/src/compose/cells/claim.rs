@@ -123,6 +123,14 @@ impl Claim {
         private(&self.dir.join("log"))
     }
 
+    /// A file for what commands ask for outside.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn network_log(&self) -> io::Result<File> {
+        private(&self.dir.join("network.jsonl"))
+    }
+
     /// Watches for the directory's end.
     ///
     /// # Errors

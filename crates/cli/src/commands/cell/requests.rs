@@ -1,0 +1,63 @@
+//! What a command asked for outside its cell.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use recto_egress::Observer;
+use recto_protocol::egress::{RequestEvent, minimal_rules};
+
+use crate::output::network::{is_notable, network_line};
+use crate::output::tell;
+
+/// Requests that are kept for learning.
+const MOST: usize = 100_000;
+/// Refusals that are told.
+const MOST_TOLD: usize = 100;
+const WIDTH: usize = 200;
+
+/// Tells of each refused request once, and keeps what went out for learning.
+#[derive(Default)]
+pub struct Requests(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    told: BTreeSet<String>,
+    events: Vec<RequestEvent>,
+}
+
+impl Observer for Requests {
+    fn request(&self, event: RequestEvent) -> bool {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_notable(&event) && kept.told.len() < MOST_TOLD {
+            let line = network_line(&event, WIDTH);
+            if kept.told.insert(line.clone()) {
+                tell(&format!("recto: {line}\n"));
+            }
+        }
+        let has_room = kept.events.len() < MOST;
+        if has_room {
+            kept.events.push(event);
+        }
+        has_room
+    }
+}
+
+impl Requests {
+    /// Tells the rules that would have been enough, after learning.
+    pub fn tell(&self, learning: bool) {
+        if !learning {
+            return;
+        }
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = minimal_rules(&kept.events);
+        if rules.is_empty() {
+            tell("recto: nothing outside was asked for\n");
+            return;
+        }
+        let quoted: Vec<String> = rules.iter().map(|rule| format!("  {rule:?},\n")).collect();
+        tell(&format!(
+            "recto: these rules would have been enough:\negress.allow = [\n{}]\n",
+            quoted.concat()
+        ));
+    }
+}

@@ -1,0 +1,183 @@
+//! The way out of a cell: its proxy, its doors, and what tells the tools inside about them.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use recto_cell::Doors;
+use recto_egress::{Observer, Options, Permission, Proxy, Reachable, Upstream, environment};
+use recto_protocol::egress::RequestEvent;
+use recto_protocol::policy::{Network, Policy};
+use recto_protocol::ports::cell::Door;
+use recto_protocol::record::NetworkRequested;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::home::variable;
+use crate::exit::Failure;
+
+/// Where the proxy's door is: on an address of its own, so that no server of the cell is in the way.
+const PROXY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 77, 0, 1), 3128);
+/// Where a cell finds the certificates it may trust.
+const AUTHORITIES: &str = "/run/recto/authorities.pem";
+/// Where systems keep them.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+/// Requests that may wait to be recorded.
+const WAITING: usize = 1024;
+
+/// How this machine itself reaches the outside, as its environment says.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Machine {
+    http_proxy: Option<String>,
+    https_proxy: Option<String>,
+    no_proxy: Option<String>,
+    authorities: Option<PathBuf>,
+}
+
+impl Machine {
+    /// Reads the usual variables.
+    pub fn find() -> Self {
+        let any = |names: [&str; 2]| names.into_iter().find_map(variable);
+        let named = variable("SSL_CERT_FILE").map(PathBuf::from);
+        let usual = BUNDLES.into_iter().map(PathBuf::from);
+        Self {
+            // Not HTTP_PROXY: web servers set it from a header.
+            http_proxy: any(["http_proxy", "all_proxy"]),
+            https_proxy: any(["https_proxy", "HTTPS_PROXY"])
+                .or_else(|| any(["all_proxy", "ALL_PROXY"])),
+            no_proxy: any(["no_proxy", "NO_PROXY"]),
+            authorities: named.into_iter().chain(usual).find(|path| path.is_file()),
+        }
+    }
+}
+
+/// What a cell needs for its way out.
+pub struct Outside {
+    /// The proxy; whoever holds it can end it in order.
+    pub proxy: Proxy,
+    /// The cell's doors.
+    pub doors: Doors,
+    /// Variables for commands.
+    pub env: Vec<(String, String)>,
+    /// Files of the cell's own.
+    pub files: Vec<(PathBuf, String)>,
+}
+
+/// Starts what answers a cell with this policy from outside; None when it has the host's network.
+/// `learning` lets everything public through, whatever the rules say.
+///
+/// # Errors
+/// When the machine's own proxies or certificates can't be understood.
+pub fn open(
+    policy: &Policy,
+    machine: &Machine,
+    learning: bool,
+    observer: Arc<dyn Observer>,
+) -> Result<Option<Outside>, Failure> {
+    let (permission, reachable) = match policy.network {
+        Network::Open => return Ok(None),
+        Network::Allow if learning => (Permission::Everything, Reachable::Outside),
+        Network::Allow => (Permission::Rules(policy.egress.clone()), Reachable::Outside),
+        Network::None => (Permission::Nothing, Reachable::Nothing),
+    };
+    let mut options = Options::new(permission, observer);
+    options.upstream = Upstream::parse(
+        machine.http_proxy.as_deref(),
+        machine.https_proxy.as_deref(),
+        machine.no_proxy.as_deref(),
+    )
+    .context("the machine's own proxy can't be used")
+    .map_err(Failure::usage)?;
+    let proxy = Proxy::start(options).map_err(Failure::usage)?;
+    let files = match reachable {
+        Reachable::Outside => authorities(machine.authorities.as_deref(), proxy.authority_pem())?,
+        Reachable::Nothing => Vec::new(),
+    };
+    let env = environment(PROXY, (!files.is_empty()).then_some(AUTHORITIES), reachable);
+    Ok(Some(Outside {
+        doors: Doors {
+            list: doors(policy),
+            gateway: Arc::new(proxy.clone()),
+        },
+        proxy,
+        env,
+        files,
+    }))
+}
+
+/// The proxy's door, and one for each server that is reached without it.
+fn doors(policy: &Policy) -> Vec<Door> {
+    let proxy = Door {
+        at: PROXY,
+        host: None,
+    };
+    let forwards = match policy.network {
+        Network::Allow => policy.egress.forwards(),
+        Network::None | Network::Open => Vec::new(),
+    };
+    let forwards = forwards
+        .into_iter()
+        .zip(2..=250)
+        .map(|((host, port), last)| Door {
+            at: SocketAddrV4::new(Ipv4Addr::new(127, 77, 0, last), port),
+            host: Some(host.to_string()),
+        });
+    std::iter::once(proxy).chain(forwards).collect()
+}
+
+/// The file with the certificates that tools inside may trust: the system's, and the cell's own.
+fn authorities(
+    system: Option<&Path>,
+    own: Option<&str>,
+) -> Result<Vec<(PathBuf, String)>, Failure> {
+    let mut text = String::new();
+    if let Some(path) = system {
+        text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the certificates in {}", path.display()))?;
+    }
+    if let Some(own) = own {
+        text.push('\n');
+        text.push_str(own);
+    }
+    let is_any = !text.is_empty();
+    Ok(is_any
+        .then(|| (AUTHORITIES.into(), text))
+        .into_iter()
+        .collect())
+}
+
+/// Passes requests on to whoever records them; what comes too fast is counted.
+pub struct Requests {
+    queue: mpsc::Sender<NetworkRequested>,
+    missed: AtomicU64,
+}
+
+impl Requests {
+    /// An observer, and where its requests arrive.
+    pub fn pair() -> (Arc<Self>, mpsc::Receiver<NetworkRequested>) {
+        let (queue, requests) = mpsc::channel(WAITING);
+        let observer = Self {
+            queue,
+            missed: AtomicU64::new(0),
+        };
+        (Arc::new(observer), requests)
+    }
+}
+
+impl Observer for Requests {
+    fn request(&self, request: RequestEvent) -> bool {
+        let missed = self.missed.swap(0, Ordering::Relaxed);
+        let sent = self.queue.try_send(NetworkRequested { request, missed });
+        if sent.is_err() {
+            self.missed.fetch_add(missed + 1, Ordering::Relaxed);
+        }
+        sent.is_ok()
+    }
+}

@@ -1,0 +1,86 @@
+//! What a session's commands change in git directories: kept on disk while a turn runs, so that
+//! commits outlive a killed program, and thrown away once they have come home.
+
+use std::path::PathBuf;
+
+use recto_cell::{Layer, LayerError};
+use recto_protocol::SessionId;
+use recto_protocol::policy::{Access, Policy};
+
+use super::home::{Home, make_private};
+
+/// The view of one session's turn.
+pub struct View {
+    layer: Option<Layer>,
+}
+
+impl View {
+    /// Makes the place for a session's view, or finds the one that a killed program left. None in it
+    /// when there is nothing to keep, or nowhere to keep it: commits then end with the program.
+    pub fn open(
+        home: &Home,
+        id: &SessionId,
+        policy: &Policy,
+        ephemeral: bool,
+    ) -> (Self, Option<String>) {
+        let none = Self { layer: None };
+        if ephemeral || policy.access != Access::WorkspaceWrite {
+            return (none, None);
+        }
+        let parent = directory(home);
+        let made = make_private(&parent)
+            .map_err(|error| error.to_string())
+            .and_then(|()| Layer::make(parent.join(&id.0)).map_err(|error| told(&error)));
+        match made {
+            Ok(layer) => (Self { layer: Some(layer) }, None),
+            Err(reason) => (
+                none,
+                Some(format!(
+                    "commits are not kept if recto is killed before the turn ends: {reason}"
+                )),
+            ),
+        }
+    }
+
+    /// Where it lies.
+    pub fn directory(&self) -> Option<PathBuf> {
+        Some(self.layer.as_ref()?.directory().to_owned())
+    }
+
+    /// Throws it away. The cell must have ended.
+    ///
+    /// # Errors
+    /// Why something of it is left.
+    pub fn discard(self) -> Result<(), LayerError> {
+        self.layer.map_or(Ok(()), Layer::discard)
+    }
+}
+
+/// Removes the views of sessions that are gone. One that is in use is left alone.
+pub fn reap(home: &Home) {
+    let Ok(entries) = std::fs::read_dir(directory(home)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let session = home.recto.join("sessions").join(entry.file_name());
+        if !session.exists() {
+            // It is tried again at the next start.
+            let _ = Layer::at(entry.path()).discard();
+        }
+    }
+}
+
+fn directory(home: &Home) -> PathBuf {
+    home.recto.join("layers")
+}
+
+/// The error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
