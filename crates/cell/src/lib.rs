@@ -6,6 +6,7 @@
 //! protocol and what holds inside; `docs/design/0002-cell-launch.md` and `0006` say why.
 
 mod aftermath;
+mod cgroup;
 mod harness;
 mod init;
 mod layer;

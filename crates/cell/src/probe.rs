@@ -3,6 +3,7 @@
 use recto_protocol::policy::Policy;
 use recto_protocol::ports::cell::{CellError, Command, ExitStatus, ProcessEvent};
 
+use crate::cgroup;
 use crate::harness::{forbidding_setting, launch};
 use crate::spec::CellSpec;
 use crate::wire::Isolation;
@@ -42,6 +43,7 @@ pub fn probe() -> Vec<Finding> {
         seccomp(),
         landlock(),
         overlay(),
+        limits(root),
         cell(),
     ]
 }
@@ -122,6 +124,42 @@ fn overlay() -> Finding {
         "not loaded",
         Some(remedy),
     )
+}
+
+/// What holds which limit.
+fn limits(root: bool) -> Finding {
+    let held = cgroup::held();
+    if held.version == 0 {
+        let detail = "memory, processes, disk and files by watching; CPU not at all: no control \
+                      group may be written";
+        let remedy = if root {
+            "Mount the cgroup file systems writable."
+        } else {
+            "Start recto with `systemd-run --user --scope`, so that it may make control groups."
+        };
+        return finding("limits", Status::Note, detail, Some(remedy));
+    }
+    let by_group: Vec<&str> = [
+        (held.memory, "memory"),
+        (held.processes, "processes"),
+        (held.cpu, "CPU"),
+    ]
+    .into_iter()
+    .filter_map(|(is, what)| is.then_some(what))
+    .collect();
+    let watched: Vec<&str> = [(held.memory, "memory"), (held.processes, "processes")]
+        .into_iter()
+        .filter_map(|(is, what)| (!is).then_some(what))
+        .chain(["disk", "files"])
+        .collect();
+    let detail = format!(
+        "{} by control groups (version {}); {} by watching{}",
+        by_group.join(", "),
+        held.version,
+        watched.join(", "),
+        if held.cpu { "" } else { "; CPU not at all" }
+    );
+    finding("limits", Status::Good, &detail, None)
 }
 
 /// The proof: `true` in a cell, on a thread of its own because the caller may be in a runtime.

@@ -1,8 +1,11 @@
 //! What a cell is made from.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use recto_protocol::policy::Policy;
 use recto_protocol::ports::cell::{Door, Gateway};
@@ -106,24 +109,66 @@ pub struct RootView {
     pub setup: Option<Layer>,
 }
 
-/// What a cell may take; all of it holds without an administrator's help.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a cell may take. Memory, processes and CPU are held by cgroups where they may be written
+/// ([`crate::probe`] tells), else like the rest by resource limits and by the cell's init, which
+/// looks after its processes while some run. Each can be set to its type's greatest value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
+    /// Bytes of memory, with swap and scratch, of all processes together. None is three quarters
+    /// of the machine's.
+    pub memory: Option<u64>,
+    /// Thousandths of a core that all processes together may use. None is all cores. Held by
+    /// cgroups only.
+    pub millicores: Option<u32>,
     /// Processes and threads.
     pub processes: u64,
-    /// Bytes in /tmp, /run, /dev/shm and the home directory together; they are memory.
+    /// Open files of one process.
+    pub open_files: u64,
+    /// Bytes that may be written to disk during the cell's life, deleted ones included. No single
+    /// file may be larger.
+    pub disk_bytes: u64,
+    /// Bytes that stay free on the work tree's file system; when there is less, what writes most
+    /// is killed. Less is kept when less than twice this is free at the start.
+    pub disk_reserve: u64,
+    /// Files and directories that may be made in writable directories.
+    pub files: u64,
+    /// Bytes that one command may print in all; most of it is not kept.
+    pub output_bytes: u64,
+    /// Bytes that one command may print per second, once it has printed a gibibyte.
+    pub output_rate: u64,
+    /// How long one command may run.
+    pub command_time: Option<Duration>,
+    /// How long the cell may live.
+    pub cell_time: Option<Duration>,
+    /// Bytes in /tmp, /run, /dev/shm and the home directory together; they are memory, and at most
+    /// half of what the cell may have.
     pub scratch_bytes: u64,
     /// Files and directories in them.
     pub scratch_inodes: u64,
+    /// Uses cgroups where they may be written.
+    pub cgroups: bool,
 }
 
 impl Default for Limits {
-    /// 4,096 processes; 2 GiB and 200,000 files of scratch.
+    /// Nothing that a build on a laptop meets: 4,096 processes, 65,536 open files, 100 GiB written,
+    /// 1 GiB kept free, 2,000,000 files, 10 GiB of output at 64 MiB/s; 2 GiB and 200,000 files of
+    /// scratch.
     fn default() -> Self {
         Self {
+            memory: None,
+            millicores: None,
             processes: 4096,
+            open_files: 65_536,
+            disk_bytes: 100 << 30,
+            disk_reserve: 1 << 30,
+            files: 2_000_000,
+            output_bytes: 10 << 30,
+            output_rate: 64 << 20,
+            command_time: None,
+            cell_time: None,
             scratch_bytes: 2 << 30,
             scratch_inodes: 200_000,
+            cgroups: true,
         }
     }
 }

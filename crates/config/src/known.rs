@@ -24,6 +24,8 @@ const SMALL: Kind = Kind::Count {
     least: 1,
     most: u32::MAX as u64,
 };
+/// What fits into a number of bytes.
+const MEBIBYTES: u64 = LARGEST >> 20;
 const TIMEOUT: Kind = Kind::Count {
     least: 1,
     most: 30 * 24 * 3600,
@@ -129,6 +131,32 @@ const KEYS: &[Key] = &[
     key("env.pass", NONE, Kind::List(ListOf::Variables), WIDENS,
         "Which of your own variables commands see. Keys and tokens named here are readable by the model.",
         r#"env.pass = ["SSL_CERT_FILE"]"#),
+
+    // --- What commands may take, all of a cell together unless it says otherwise ---
+    key("cell.memory_mib", NONE, Kind::Count { least: 64, most: MEBIBYTES }, YOURS,
+        "Memory with swap and scratch files, in MiB. None: three quarters of the machine's.",
+        "cell.memory_mib = 8192"),
+    key("cell.cpu_millicores", NONE, Kind::Count { least: 10, most: 1_000_000 }, InProject::Lower,
+        "Thousandths of a core; only where control groups may be written, which `recto doctor` tells. None: all cores.",
+        "cell.cpu_millicores = 1500"),
+    key("cell.processes", NONE, Kind::Count { least: 8, most: 4_000_000 }, InProject::Lower,
+        "Processes and threads.",
+        "cell.processes = 512"),
+    key("cell.open_files", NONE, Kind::Count { least: 64, most: 1 << 30 }, InProject::Lower,
+        "Open files of one process.",
+        "cell.open_files = 4096"),
+    key("cell.disk_mib", NONE, Kind::Count { least: 1, most: MEBIBYTES }, InProject::Lower,
+        "What may be written to disk, in MiB, deleted files included.",
+        "cell.disk_mib = 20480"),
+    key("cell.files", NONE, POSITIVE, InProject::Lower,
+        "Files and directories that may be made.",
+        "cell.files = 500000"),
+    key("cell.output_mib", NONE, Kind::Count { least: 1, most: MEBIBYTES }, InProject::Lower,
+        "What one command may print, in MiB; most of it is not kept.",
+        "cell.output_mib = 1024"),
+    key("cell.seconds", NONE, TIMEOUT, InProject::Lower,
+        "How long the cell may live. None: as long as the session.",
+        "cell.seconds = 7200"),
 
     // --- When to stop, and when work is done ---
     key("budget.steps", NONE, SMALL, InProject::Lower,

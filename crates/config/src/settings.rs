@@ -40,6 +40,8 @@ pub struct Config {
     pub readable_roots: Vec<String>,
     /// The variables that commands see.
     pub env: Env,
+    /// What commands may take.
+    pub cell: Cell,
     /// Where to stop.
     pub budget: Budget,
     /// Commands that must pass before work counts as done.
@@ -84,6 +86,28 @@ pub struct Env {
     pub set: BTreeMap<String, String>,
     /// Names of the user's own variables.
     pub pass: Vec<String>,
+}
+
+/// What commands may take, all of a cell together unless it says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cell {
+    /// Memory with swap and scratch files, in MiB. None: three quarters of the machine's.
+    pub memory_mib: Option<u64>,
+    /// Thousandths of a core. None: all cores.
+    pub cpu_millicores: Option<u32>,
+    /// Processes and threads.
+    pub processes: u64,
+    /// Open files of one process.
+    pub open_files: u64,
+    /// What may be written to disk, in MiB.
+    pub disk_mib: u64,
+    /// Files and directories that may be made.
+    pub files: u64,
+    /// What one command may print, in MiB.
+    pub output_mib: u64,
+    /// How long the cell may live, in seconds. None: as long as the session.
+    pub seconds: Option<u64>,
 }
 
 /// Limits of tools.

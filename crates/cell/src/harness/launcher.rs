@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::doors::Doorway;
 use super::sweeper::Stubs;
+use crate::cgroup::Cgroup;
 use crate::plan::{Plan, StubPlan, plan};
 use crate::seccomp;
 use crate::spec::CellSpec;
@@ -104,10 +105,17 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     orders.parent = std::process::id() as i32;
     let isolation = orders.isolation;
     // It waits for its orders, so the stubs come in time.
+    let cgroup = (spec.limits.cgroups && isolation != Isolation::Direct)
+        .then(Cgroup::plan)
+        .flatten();
     let mut stubs = Stubs::default();
-    if !planned.is_empty() || !aftermath.is_empty() {
+    if !planned.is_empty() || !aftermath.is_empty() || cgroup.is_some() {
+        let directories = cgroup.as_ref().map_or_else(Vec::new, Cgroup::directories);
         let paths = planned.iter().map(|stub| stub.path.clone()).collect();
-        stubs = Stubs::announce(&spec.exe, paths, aftermath, alive.into());
+        stubs = Stubs::announce(&spec.exe, paths, aftermath, directories, alive.into());
+        if let Some(cgroup) = cgroup {
+            orders.limits.cgroup = cgroup.make(&orders.limits);
+        }
         for StubPlan { path, owner } in planned {
             if stubs.make(&path, owner).is_err() {
                 // What the harness can't make, the cell can't either.

@@ -3,6 +3,7 @@
 mod doors;
 mod handshake;
 mod launcher;
+mod limited;
 mod process;
 mod remedy;
 mod remote;

@@ -13,7 +13,7 @@ use recto_protocol::ports::cell::{CellError, ProcessControl, ProcessEvent, TtySi
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::remote::Shared;
-use crate::wire::{Request, Resize, Signal};
+use crate::wire::{self, Request, Resize, Signal};
 
 /// Bytes of input per request; one is under way at a time.
 const PIECE: usize = 64 << 10;
@@ -22,6 +22,9 @@ const PIECE: usize = 64 << 10;
 /// More than the usual cap, so that a command nobody reads from holds nobody up; with a cap without
 /// an end, a reader that is slower than the command slows the command, and nothing piles up.
 const BACKLOG: usize = 16 << 20;
+
+/// How often a command is told of limits; a cell that tells more is broken.
+const MAX_LIMITED: u32 = 64;
 
 /// Room for output that waits to be read.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ pub(super) struct Incoming {
     left: u64,
     /// Where the next output must begin.
     offset: u64,
+    /// How often it was told of a limit.
+    limited: u32,
     room: Room,
 }
 
@@ -76,6 +81,7 @@ impl Incoming {
             taken: VecDeque::new(),
             left: limit,
             offset: 0,
+            limited: 0,
         }
     }
 
@@ -107,6 +113,16 @@ impl Incoming {
             .checked_add(bytes)
             .ok_or("an impossible offset")?;
         self.tell(ProcessEvent::Dropped(bytes));
+        Ok(())
+    }
+
+    /// Passes on that a limit was reached; what is said of it is the harness' own words.
+    pub(super) fn reached(&mut self, reached: &wire::Reached) -> Result<(), String> {
+        self.limited += 1;
+        if self.limited > MAX_LIMITED {
+            return Err("too many limits reached".into());
+        }
+        self.tell(ProcessEvent::Limited(super::limited::told(reached)));
         Ok(())
     }
 

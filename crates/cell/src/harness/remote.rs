@@ -262,6 +262,7 @@ impl Shared {
                 command.started(Err(refused.reason))?;
                 state.commands.remove(&id);
             }
+            Event::Reached(reached) => command.reached(&reached)?,
             Event::Limited(limited) => command.tell(ProcessEvent::Limited(Limited {
                 limit: limit(limited.limit),
                 text: limited.text,

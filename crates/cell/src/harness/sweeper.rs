@@ -1,4 +1,5 @@
-//! The harness' side of the sweeper, a process that removes stubs when the harness was killed.
+//! The harness' side of the sweeper, a process that removes stubs and cgroups when the harness was
+//! killed.
 
 use std::io;
 use std::io::IoSlice;
@@ -14,25 +15,28 @@ use rustix::net::{
 };
 
 use crate::aftermath::Aftermath;
+use crate::cgroup;
 use crate::stub::Stub;
 use crate::wire::SweepOrder;
 
-/// The stubs of one cell. Dropped, they are removed if nobody else relies on them, and what has
-/// appeared where nothing may be is set aside.
+/// The stubs and cgroups of one cell. Dropped, they are removed if nobody else relies on them, and
+/// what has appeared where nothing may be is set aside.
 #[derive(Debug, Default)]
 pub(super) struct Stubs {
     held: Vec<Stub>,
     aftermath: Vec<Aftermath>,
+    cgroups: Vec<PathBuf>,
     id: Option<u64>,
 }
 
 impl Stubs {
-    /// Tells the sweeper of stubs that are about to be made; it acts on them once both this process
+    /// Tells the sweeper of stubs and cgroups that are about to be made; it acts on them once both this process
     /// is gone and `alive` has no writer, which the cell's processes are.
     pub(super) fn announce(
         exe: &Path,
         paths: Vec<PathBuf>,
         aftermath: Vec<Aftermath>,
+        cgroups: Vec<PathBuf>,
         alive: OwnedFd,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -41,12 +45,14 @@ impl Stubs {
             id,
             paths,
             aftermath: aftermath.clone(),
+            cgroups: cgroups.clone(),
         };
         // Without a sweeper a killed harness leaves empty directories, until its next start.
         let sent = sweeper(exe).is_some_and(|socket| tell(socket, &order, Some(&alive)).is_ok());
         Self {
             held: Vec::new(),
             aftermath,
+            cgroups,
             id: sent.then_some(id),
         }
     }
@@ -65,6 +71,9 @@ impl Drop for Stubs {
         }
         for aftermath in &self.aftermath {
             aftermath.settle();
+        }
+        for directory in &self.cgroups {
+            cgroup::remove(directory);
         }
         if let (Some(id), Some(socket)) = (self.id, SWEEPER.get().and_then(Option::as_ref)) {
             // A sweeper that is gone has nothing to forget.

@@ -9,12 +9,16 @@ use bytes::{Buf, Bytes};
 use super::child::{self, Started};
 use super::link::{CHUNK, Link};
 use super::tail::Tail;
-use crate::wire::{Dropped, Event, Exit, InputTaken, Resize, Spawn};
+use crate::wire::{Dropped, Event, Exit, InputTaken, Reached, Resize, Spawn};
 
 /// How long a command's output may stay open after its end, when background children hold it.
 pub(super) const GRACE: Duration = Duration::from_millis(100);
 /// How often one command is read from in one turn, so that none starves the others.
 const READS: usize = 8;
+/// What a command may print as fast as it can.
+const FREE: u64 = 1 << 30;
+/// How often a command is told of limits.
+const MAX_LIMITED: u32 = 16;
 /// Input that the harness may have under way for one command. It is told to wait for its answers.
 const MAX_INPUT: usize = 4 << 20;
 
@@ -32,6 +36,20 @@ pub(super) struct Command {
     tail: Tail,
     ended: Option<Ended>,
     phase: Phase,
+    meter: Meter,
+    since: Instant,
+    given_up: bool,
+    /// How often it was told of limits.
+    limited: u32,
+}
+
+/// How much a command has printed, and when it may go on.
+struct Meter {
+    printed: u64,
+    /// Since then, what it prints beyond [`FREE`] is held to the rate.
+    since: Option<Instant>,
+    rest_until: Option<Instant>,
+    rate: u64,
 }
 
 /// The process is gone; its output may not be complete.
@@ -53,7 +71,7 @@ enum Phase {
 }
 
 impl Command {
-    pub(super) fn new(id: u32, spawn: &Spawn, started: Started) -> Self {
+    pub(super) fn new(id: u32, spawn: &Spawn, started: Started, rate: u64) -> Self {
         Self {
             id,
             pid: started.pid,
@@ -68,12 +86,62 @@ impl Command {
             tail: Tail::default(),
             ended: None,
             phase: Phase::Running,
+            meter: Meter {
+                printed: 0,
+                since: None,
+                rest_until: None,
+                rate,
+            },
+            since: Instant::now(),
+            given_up: false,
+            limited: 0,
         }
+    }
+
+    /// Bytes it has printed.
+    pub(super) fn printed(&self) -> u64 {
+        self.meter.printed
+    }
+
+    /// Whether it still runs after so long.
+    pub(super) fn runs_longer_than(&self, time: Duration, now: Instant) -> bool {
+        self.is_running() && now.saturating_duration_since(self.since) >= time
+    }
+
+    /// When it has run for so long, if that will be acted on.
+    pub(super) fn time_ends(&self, time: Duration) -> Option<Instant> {
+        let acts = self.is_running() && !self.given_up;
+        self.since.checked_add(time).filter(|_| acts)
+    }
+
+    /// Notes that it is to be killed for a limit. False when it is already, or has ended.
+    pub(super) fn give_up(&mut self) -> bool {
+        self.is_running() && !std::mem::replace(&mut self.given_up, true)
+    }
+
+    /// Kills its process group; for cells that are none.
+    pub(super) fn kill_group(&self) -> u32 {
+        // SAFETY: kill takes numbers only; the caller knows that it runs, so the group is its own.
+        unsafe { libc::kill(-self.pid, libc::SIGKILL) };
+        1
+    }
+
+    /// Tells it of a limit, unless it has heard often enough. False when it hears nothing any more.
+    pub(super) fn limited(&mut self, reached: &Reached, link: &mut Link) -> bool {
+        if !self.is_live() {
+            return false;
+        }
+        if self.limited < MAX_LIMITED {
+            self.limited += 1;
+            link.event(self.id, &Event::Reached(reached.clone()));
+        }
+        true
     }
 
     /// The descriptor to watch for output, if it may be read now.
     pub(super) fn readable(&self, link: &Link) -> Option<BorrowedFd<'_>> {
         let wanted = match self.phase {
+            Phase::Running if self.meter.rests() => false,
             Phase::Running => self.head == 0 || link.has_room(),
             Phase::Telling(_) => false,
             Phase::Told => true,
@@ -91,8 +159,11 @@ impl Command {
 
     /// When to look again without an event.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let ended = self.ended.as_ref()?;
-        (self.phase == Phase::Running && ended.owed == 0).then_some(ended.deadline)
+        if self.phase != Phase::Running {
+            return None;
+        }
+        let ended = self.ended.as_ref().filter(|ended| ended.owed == 0);
+        ended.map(|ended| ended.deadline).or(self.meter.rest_until)
     }
 
     /// Still a command in the harness' eyes.
@@ -142,6 +213,8 @@ impl Command {
                     }
                     if let Some(ended) = &mut self.ended {
                         ended.owed = ended.owed.saturating_sub(n);
+                    } else {
+                        self.meter.count(n as u64);
                     }
                 }
                 Err(rustix::io::Errno::AGAIN) => {
@@ -268,5 +341,22 @@ impl Command {
             link.event(self.id, &Event::InputTaken(InputTaken { ok: false }));
         }
         self.input = None;
+    }
+}
+
+impl Meter {
+    fn rests(&self) -> bool {
+        self.rest_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.printed = self.printed.saturating_add(bytes);
+        let Some(beyond) = self.printed.checked_sub(FREE) else {
+            return;
+        };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        // Years at most: the rate is at least one byte a second, and the total is bounded.
+        let due = Duration::from_secs_f64(beyond as f64 / self.rate as f64);
+        self.rest_until = since.checked_add(due);
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 
+use super::watch::Eyes;
 use super::{
     Failed, Step, check, doors, landlock, link::Link, mounts, namespaces, privileges, serve,
 };
@@ -37,7 +38,7 @@ pub(super) fn run(parent: i32, isolated: bool) -> ExitCode {
     };
     match result {
         Ok(Stage::Launcher) => ExitCode::SUCCESS,
-        Ok(Stage::Inside) => {
+        Ok(Stage::Inside(eyes)) => {
             let mut hello = Vec::new();
             Event::Hello(wire::Hello {
                 version: wire::VERSION,
@@ -46,7 +47,7 @@ pub(super) fn run(parent: i32, isolated: bool) -> ExitCode {
             if stream.write_all(&hello).is_err() {
                 return ExitCode::FAILURE;
             }
-            serve::run(Link::new(stream, decoder), *setup)
+            serve::run(Link::new(stream, decoder), *setup, eyes)
         }
         Err(failed) => fail(&mut stream, failed),
     }
@@ -55,31 +56,38 @@ pub(super) fn run(parent: i32, isolated: bool) -> ExitCode {
 /// Which process a set-up function returned in.
 enum Stage {
     Launcher,
-    Inside,
+    Inside(Eyes),
 }
 
 fn direct(stream: &mut UnixStream) -> Result<Stage, Failed> {
     // What commands leave behind becomes ours, so that kill-all and the end can find it.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).step("subreaper")?;
     launched(stream, rustix::process::getpid().as_raw_nonzero().get())?;
-    Ok(Stage::Inside)
+    Ok(Stage::Inside(Eyes::default()))
 }
 
 fn launch(stream: &mut UnixStream, setup: &Setup, filter: &[u8]) -> Result<Stage, Failed> {
     privileges::no_core_dumps()?;
     privileges::new_session_keyring()?;
+    privileges::first_to_go();
+    privileges::no_realtime()?;
+    namespaces::enter_cgroups(&setup.limits.cgroup)?;
+    let mut eyes = Eyes::outside(&setup.limits.cgroup);
     // Made before the pid namespace: their helper processes are found in the host's /proc.
     let idmaps = namespaces::idmaps(setup)?;
     namespaces::unshare(setup)?;
-    if let Some(pid) = namespaces::fork_sibling()? {
+    if let Some(pid) = namespaces::fork_sibling(setup.limits.cgroup.into.as_deref())? {
         launched(stream, pid)?;
         return Ok(Stage::Launcher);
     }
     privileges::die_with_parent(None)?;
+    // Now, so that its root is the cell's own group.
+    namespaces::unshare_cgroup()?;
     for lock in mounts::build(setup, &idmaps)? {
         // Held until this process ends, whatever ends it.
         let _ = std::os::fd::IntoRawFd::into_raw_fd(lock);
     }
+    eyes.inside();
     if !setup.network_open {
         namespaces::loopback_up().step("bring up the loopback interface")?;
         doors::open(&setup.doors)?;
@@ -96,7 +104,7 @@ fn launch(stream: &mut UnixStream, setup: &Setup, filter: &[u8]) -> Result<Stage
     privileges::die_with_parent(None)?;
     landlock::restrict(setup)?;
     privileges::filter(filter)?;
-    Ok(Stage::Inside)
+    Ok(Stage::Inside(eyes))
 }
 
 fn launched(stream: &mut UnixStream, pid: i32) -> Result<(), Failed> {

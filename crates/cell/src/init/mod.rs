@@ -5,13 +5,16 @@
 //! root file system, gives up every privilege, and serves the protocol until its end of the stream
 //! closes.
 
+mod census;
 mod child;
 mod command;
 mod doors;
 mod furniture;
+mod guard;
 mod isolate;
 mod landlock;
 mod link;
+mod made;
 mod mounts;
 mod namespaces;
 mod overlay;
@@ -20,7 +23,9 @@ mod privileges;
 mod serve;
 mod sweep;
 mod tail;
+mod tally;
 mod tree;
+mod watch;
 
 pub(crate) use landlock::is_there as has_landlock;
 

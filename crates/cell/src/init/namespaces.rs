@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
 use rustix::time::ClockId;
 
 use super::{Failed, Step, check};
-use crate::wire::{IdMap, Isolation, Mount, MountKind, Setup};
+use crate::wire::{Cgroup, IdMap, Isolation, Mount, MountKind, Setup};
 
 /// `libc` lacks it. It takes effect for children only, so for PID 1.
 const CLONE_NEWTIME: libc::c_int = 0x80;
@@ -92,7 +93,6 @@ pub(super) fn unshare(setup: &Setup) -> Result<(), Failed> {
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP
         | CLONE_NEWTIME;
     if !setup.network_open {
         flags |= libc::CLONE_NEWNET;
@@ -132,22 +132,67 @@ fn hostname() -> Result<(), Failed> {
     rustix::system::sethostname(b"cell").step("set the host name")
 }
 
-/// Forks PID 1 of the new pid namespace as a child of *our parent*, the harness. None is PID 1.
-pub(super) fn fork_sibling() -> Result<Option<i32>, Failed> {
-    // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, so the copy is
-    // whole. The only thing glibc's own fork adds is its at-fork handlers; nothing here has any.
-    let pid = check(unsafe {
+/// Enters the cell's control groups of version 1: only a thread that moves itself does so at once.
+/// This process has one.
+pub(super) fn enter_cgroups(cgroup: &Cgroup) -> Result<(), Failed> {
+    for directory in &cgroup.join {
+        std::fs::write(directory.join("tasks"), "0").step("enter a control group")?;
+    }
+    Ok(())
+}
+
+/// Hides the way to the cell's control groups.
+pub(super) fn unshare_cgroup() -> Result<(), Failed> {
+    // SAFETY: takes flags only; this process has one thread.
+    check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }.into())
+        .map(drop)
+        .step("unshare the cgroup namespace")
+}
+
+/// Forks PID 1 of the new pid namespace as a child of *our parent*, the harness, into a control
+/// group of version 2 if there is one. None is PID 1.
+pub(super) fn fork_sibling(group: Option<&Path>) -> Result<Option<i32>, Failed> {
+    let group = group
+        .map(File::open)
+        .transpose()
+        .step("open the control group")?;
+    let pid = match group {
+        Some(group) => fork_into(&group),
+        // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, so the copy
+        // is whole. The only thing glibc's own fork adds is its at-fork handlers; nothing here has
+        // any.
+        None => check(unsafe {
+            libc::syscall(
+                libc::SYS_clone,
+                libc::CLONE_PARENT | libc::SIGCHLD,
+                0,
+                0,
+                0,
+                0,
+            )
+        }),
+    };
+    let pid = pid.step("fork the cell's init")?;
+    Ok(i32::try_from(pid).ok().filter(|pid| *pid != 0))
+}
+
+/// libc's own constant doesn't fit its type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// A fork whose child begins in a control group. Its death signal is ours, as CLONE_PARENT has it.
+fn fork_into(group: &File) -> io::Result<libc::c_long> {
+    // SAFETY: an all-zero clone_args asks for a plain fork.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = libc::CLONE_PARENT as u64 | CLONE_INTO_CGROUP;
+    args.cgroup = group.as_raw_fd() as u64;
+    // SAFETY: as for the plain clone; the pointer and the size describe `args`.
+    check(unsafe {
         libc::syscall(
-            libc::SYS_clone,
-            libc::CLONE_PARENT | libc::SIGCHLD,
-            0,
-            0,
-            0,
-            0,
+            libc::SYS_clone3,
+            std::ptr::from_ref(&args),
+            size_of::<libc::clone_args>(),
         )
     })
-    .step("fork the cell's init")?;
-    Ok(i32::try_from(pid).ok().filter(|pid| *pid != 0))
 }
 
 /// Root's last privileged act: become the cell's user, then enter a user namespace as it, so that

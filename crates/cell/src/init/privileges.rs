@@ -57,17 +57,58 @@ pub(super) fn new_session_keyring() -> Result<(), Failed> {
     }
 }
 
-/// Bounds what the cell's processes may take. Counted per user namespace, so per cell.
+/// Where memory runs out, the kernel takes a cell's processes before the user's own.
+pub(super) fn first_to_go() {
+    // Best effort: it bounds nothing, and a harness may be as expendable already.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "300");
+}
+
+/// A realtime harness' cells are not: a busy one would stop the machine, and the kernel keeps such
+/// processes out of control groups.
+pub(super) fn no_realtime() -> Result<(), Failed> {
+    // SAFETY: takes a number and returns one.
+    let policy = unsafe { libc::sched_getscheduler(0) };
+    if !matches!(
+        policy & !libc::SCHED_RESET_ON_FORK,
+        libc::SCHED_FIFO | libc::SCHED_RR
+    ) {
+        return Ok(());
+    }
+    let usual = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters live until the call returns.
+    let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const usual) };
+    check(set.into())
+        .map(drop)
+        .step("leave realtime scheduling")
+}
+
+/// Bounds what each of the cell's processes may take, and their number, which is counted per user
+/// namespace, so per cell.
 pub(super) fn limits(limits: &Limits) -> Result<(), Failed> {
-    let old = rustix::process::getrlimit(Resource::Nproc);
-    let most = old
-        .maximum
-        .map_or(limits.processes, |max| max.min(limits.processes));
-    let new = Rlimit {
-        current: Some(most),
-        maximum: Some(most),
+    // A group counts refusals, so it is the one to refuse.
+    let grouped = limits.cgroup.refusals.is_some();
+    let processes = limits
+        .processes
+        .saturating_add(if grouped { 64 } else { 0 });
+    lower(Resource::Nproc, processes).step("limit processes")?;
+    lower(Resource::Nofile, limits.open_files).step("limit open files")?;
+    lower(Resource::Fsize, limits.disk_bytes).step("limit file sizes")
+}
+
+/// Lowers a limit, and what is in force of it.
+fn lower(resource: Resource, most: u64) -> rustix::io::Result<()> {
+    let old = rustix::process::getrlimit(resource);
+    let maximum = old.maximum.map_or(most, |old| old.min(most));
+    let current = match resource {
+        // Programs that use `select` rely on the usual small number, and others raise it.
+        Resource::Nofile => old.current.map_or(maximum, |old| old.min(maximum)),
+        _ => maximum,
     };
-    rustix::process::setrlimit(Resource::Nproc, new).step("limit processes")
+    let new = Rlimit {
+        current: Some(current),
+        maximum: Some(maximum),
+    };
+    rustix::process::setrlimit(resource, new)
 }
 
 /// What a fake root keeps, over the cell's users and what belongs to them: what installing packages

@@ -11,7 +11,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::child::Starter;
 use super::command::Command;
+use super::guard::Guard;
 use super::link::Link;
+use super::watch::{Eyes, Watch};
 use crate::wire::{
     Event, Exit, Isolation, KilledAll, Request, Setup, Spawn, SpawnError, SpawnStage, StatsReply,
 };
@@ -20,7 +22,7 @@ use crate::wire::{
 const MAX_COMMANDS: usize = 4096;
 
 /// Serves until the stream ends, then takes everything along.
-pub(super) fn run(link: Link, setup: Setup) -> ExitCode {
+pub(super) fn run(link: Link, setup: Setup, eyes: Eyes) -> ExitCode {
     let Ok(children) = child_signals() else {
         return ExitCode::FAILURE;
     };
@@ -28,9 +30,20 @@ pub(super) fn run(link: Link, setup: Setup) -> ExitCode {
     let Ok(starter) = Starter::new(setup.env, &setup.cwd, direct) else {
         return ExitCode::FAILURE;
     };
+    let watch = if direct {
+        None
+    } else {
+        let watch = Watch::new(setup.limits.clone(), eyes);
+        if watch.is_none() {
+            // Limits that nobody holds are no limits.
+            return ExitCode::FAILURE;
+        }
+        watch
+    };
     let mut init = Init {
         link,
         starter,
+        guard: Guard::new(watch, &setup.limits),
         commands: BTreeMap::new(),
         killing: Vec::new(),
         reaped: 0,
@@ -58,6 +71,7 @@ struct Init {
     killing: Vec<u32>,
     reaped: u32,
     direct: bool,
+    guard: Guard,
 }
 
 impl Init {
@@ -81,14 +95,9 @@ impl Init {
                 watched.push((*id, false));
             }
         }
-        let deadline = self.commands.values().filter_map(Command::deadline).min();
-        let timeout = deadline.map(|at| {
-            let left = at.saturating_duration_since(Instant::now());
-            Timespec {
-                tv_sec: 0,
-                tv_nsec: i64::from(left.subsec_nanos()) + 1,
-            }
-        });
+        let deadlines = self.commands.values().filter_map(Command::deadline);
+        let deadline = deadlines.chain(self.guard.due(&self.commands)).min();
+        let timeout = deadline.map(timeout);
         if let Err(error) = rustix::event::poll(&mut poll, timeout.as_ref()) {
             return error == rustix::io::Errno::INTR;
         }
@@ -118,7 +127,8 @@ impl Init {
                 self.tell_killed();
             }
         }
-        self.tell()
+        self.guard.turn(&mut self.commands, &mut self.link);
+        self.tell() && !self.guard.cell_is_over()
     }
 
     /// Tells ends and sends what is queued. Repeated while both go on: once nothing is unsent, no
@@ -164,6 +174,7 @@ impl Init {
                     Err(error) => Event::SpawnError(error),
                 };
                 self.link.event(id, &event);
+                self.guard.tell_late(id, &mut self.commands, &mut self.link);
             }
             Request::Input(bytes) => {
                 if let Some(command) = self.commands.get_mut(&id) {
@@ -219,7 +230,10 @@ impl Init {
         }
         let started = self.starter.start(spawn)?;
         let pid = started.pid;
-        self.commands.insert(id, Command::new(id, spawn, started));
+        let rate = self.guard.output_rate();
+        self.commands
+            .insert(id, Command::new(id, spawn, started, rate));
+        self.guard.started();
         Ok(pid)
     }
 
@@ -231,7 +245,9 @@ impl Init {
             let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
             if pid <= 0 {
                 let error = std::io::Error::last_os_error();
-                return pid < 0 && error.raw_os_error() == Some(libc::ECHILD);
+                let none_left = pid < 0 && error.raw_os_error() == Some(libc::ECHILD);
+                self.guard.reaped(none_left);
+                return none_left;
             }
             self.reaped += 1;
             let exit = if libc::WIFSIGNALED(status) {
@@ -241,10 +257,11 @@ impl Init {
             };
             let command = self
                 .commands
-                .values_mut()
-                .find(|c| c.pid == pid && c.is_running());
-            if let Some(command) = command {
+                .iter_mut()
+                .find(|(_, c)| c.pid == pid && c.is_running());
+            if let Some((id, command)) = command {
                 command.end(exit);
+                self.guard.ended(*id, pid, exit);
             }
         }
     }
@@ -290,6 +307,15 @@ impl Init {
                 }),
             );
         }
+    }
+}
+
+/// How long to wait for an instant; a little longer than not at all.
+fn timeout(at: Instant) -> Timespec {
+    let left = at.saturating_duration_since(Instant::now());
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(left.subsec_nanos()).min(999_999_998) + 1,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The sweeper: waits for the harness' end and removes the mount points that it left behind.
+//! The sweeper: waits for the harness' end and removes the mount points and
+//! cgroups that it left behind.
 //!
 //! A separate process, because the harness can be killed at any moment; in its own session, so
 //! that what kills the harness' group spares it. It holds nothing but paths.
@@ -16,6 +17,7 @@ use rustix::process::PidfdFlags;
 
 use super::{pages, privileges};
 use crate::aftermath::Aftermath;
+use crate::cgroup;
 use crate::stub;
 use crate::wire::SweepOrder;
 
@@ -29,6 +31,7 @@ const PATIENCE: Timespec = Timespec {
 struct Watched {
     paths: Vec<PathBuf>,
     aftermath: Vec<Aftermath>,
+    cgroups: Vec<PathBuf>,
     alive: Option<OwnedFd>,
 }
 
@@ -51,10 +54,12 @@ pub(super) fn run(parent: i32) -> ExitCode {
                 id,
                 paths,
                 aftermath,
+                cgroups,
             } => {
                 let cell = Watched {
                     paths,
                     aftermath,
+                    cgroups,
                     alive,
                 };
                 watched.insert(id, cell);
@@ -78,6 +83,9 @@ pub(super) fn run(parent: i32) -> ExitCode {
         }
         for aftermath in cell.aftermath {
             aftermath.settle();
+        }
+        for directory in cell.cgroups {
+            cgroup::remove(&directory);
         }
     }
     ExitCode::SUCCESS

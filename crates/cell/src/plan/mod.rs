@@ -4,6 +4,7 @@ mod describe;
 mod env;
 mod files;
 mod git;
+mod limits;
 mod paths;
 mod root;
 mod survey;
@@ -22,7 +23,7 @@ use self::trees::Trees;
 use crate::aftermath::Aftermath;
 use crate::layer;
 use crate::spec::{CELL_USER, CellSpec, FAKE_ROOT_USERS};
-use crate::wire::{self, IdMap, Isolation, Mount, MountKind, Setup, Upper};
+use crate::wire::{IdMap, Isolation, Mount, MountKind, Setup, Upper};
 
 /// The private home directory of an isolated cell.
 const HOME: &str = "/home/recto";
@@ -70,6 +71,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         .collect();
     let trees = Trees::look(spec, &work_tree, root)?;
     binds.retain(|mount| !trees.shown.iter().any(|tree| tree.at == mount.at));
+    let watched = trees.shown.iter().map(|tree| tree.at.clone()).collect();
     binds.extend(trees.shown);
     channels.extend(trees.channels);
     // A tree below a place that is a link inside: the place is a plain directory then.
@@ -134,7 +136,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             mounts,
             files,
             without_landlock: spec.without_landlock,
-            limits: limits(spec),
+            limits: limits::decide(&spec.limits, watched),
             doors: doors.iter().map(|door| door.at).collect(),
         },
         stubs: trees.stubs,
@@ -215,19 +217,11 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             mounts: Vec::new(),
             files: Vec::new(),
             without_landlock: spec.without_landlock,
-            limits: limits(spec),
+            limits: limits::decide(&spec.limits, Vec::new()),
             doors: Vec::new(),
         },
         stubs: Vec::new(),
         aftermath: Vec::new(),
-    }
-}
-
-fn limits(spec: &CellSpec) -> wire::Limits {
-    wire::Limits {
-        processes: spec.limits.processes,
-        scratch_bytes: spec.limits.scratch_bytes,
-        scratch_inodes: spec.limits.scratch_inodes,
     }
 }
 

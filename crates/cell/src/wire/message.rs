@@ -36,6 +36,7 @@ pub(crate) enum EventKind {
     InputTaken = 0x95,
     KilledAll = 0x96,
     Stats = 0x97,
+    Reached = 0x98,
     Refused = 0x9e,
     Limited = 0x9f,
 }
@@ -71,6 +72,7 @@ pub(crate) enum Event {
     InputTaken(InputTaken),
     KilledAll(KilledAll),
     Stats(StatsReply),
+    Reached(Reached),
     /// Only from a relay: why a command was not started, in words.
     Refused(Refused),
     /// Only from a relay: a limit that was reached, in words.
@@ -201,6 +203,42 @@ pub(crate) struct StatsReply {
     pub(crate) resident: u64,
 }
 
+/// A limit was reached, and something was done about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reached {
+    pub(crate) limit: LimitKind,
+    /// The limit's size: bytes, a number, or milliseconds.
+    pub(crate) size: u64,
+    pub(crate) act: Act,
+}
+
+/// What can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LimitKind {
+    Memory,
+    Processes,
+    Disk,
+    /// The room that must stay free on disk.
+    DiskFree,
+    Files,
+    Output,
+    CommandTime,
+    CellTime,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Act {
+    /// One process was killed; the name is what it calls itself.
+    Killed { pid: i32, name: String },
+    /// So many processes of one command were killed.
+    KilledAll { processes: u32 },
+    /// More was refused.
+    Refused,
+}
+
 /// A terminal's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Resize {
@@ -281,6 +319,7 @@ impl Event {
             Self::InputTaken(m) => put_json(out, K::InputTaken as u8, id, m),
             Self::KilledAll(m) => put_json(out, K::KilledAll as u8, id, m),
             Self::Stats(m) => put_json(out, K::Stats as u8, id, m),
+            Self::Reached(m) => put_json(out, K::Reached as u8, id, m),
             Self::Refused(m) => put_json(out, K::Refused as u8, id, m),
             Self::Limited(m) => put_json(out, K::Limited as u8, id, m),
         }
@@ -288,7 +327,7 @@ impl Event {
 
     /// Reads an event.
     pub(crate) fn read(frame: &Frame) -> Result<Self, Error> {
-        const KINDS: [EventKind; 13] = [
+        const KINDS: [EventKind; 14] = [
             EventKind::Hello,
             EventKind::Launched,
             EventKind::SetupError,
@@ -300,6 +339,7 @@ impl Event {
             EventKind::InputTaken,
             EventKind::KilledAll,
             EventKind::Stats,
+            EventKind::Reached,
             EventKind::Refused,
             EventKind::Limited,
         ];
@@ -321,6 +361,7 @@ impl Event {
             EventKind::InputTaken => Self::InputTaken(json(frame)?),
             EventKind::KilledAll => Self::KilledAll(json(frame)?),
             EventKind::Stats => Self::Stats(json(frame)?),
+            EventKind::Reached => Self::Reached(json(frame)?),
             EventKind::Refused => Self::Refused(json(frame)?),
             EventKind::Limited => Self::Limited(json(frame)?),
         })

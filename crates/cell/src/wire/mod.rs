@@ -6,11 +6,13 @@ mod setup;
 
 pub(crate) use frame::{Decoder, Frame, HEADER, MAX_EVENT, MAX_REQUEST, put_frame};
 pub(crate) use message::{
-    Dropped, Event, EventKind, Exit, Hello, InputTaken, KilledAll, Launched, LimitName, Limited,
-    Refused, Request, Resize, SetupError, Signal, Spawn, SpawnError, SpawnStage, Started,
-    StatsReply,
+    Act, Dropped, Event, EventKind, Exit, Hello, InputTaken, KilledAll, Launched, LimitKind,
+    LimitName, Limited, Reached, Refused, Request, Resize, SetupError, Signal, Spawn, SpawnError,
+    SpawnStage, Started, StatsReply,
 };
-pub(crate) use setup::{IdMap, Isolation, Limits, Mount, MountKind, Setup, SweepOrder, Upper};
+pub(crate) use setup::{
+    Cgroup, IdMap, Isolation, Limits, Mount, MountKind, Setup, SweepOrder, Upper,
+};
 
 /// The protocol's version, exchanged in the first frame of each side.
 pub const VERSION: u32 = 1;

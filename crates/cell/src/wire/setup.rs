@@ -110,15 +110,39 @@ pub(crate) struct IdMap {
     pub(crate) count: u32,
 }
 
-/// Limits that hold without any help of the system's administrator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the cell may take; [`crate::Limits`] with everything decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
-    /// Processes and threads in the cell.
+    pub(crate) memory: u64,
+    pub(crate) millicores: Option<u32>,
     pub(crate) processes: u64,
-    /// Bytes of /tmp, /run, /dev/shm and the home directory together.
+    pub(crate) open_files: u64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) disk_reserve: u64,
+    pub(crate) files: u64,
+    pub(crate) output_bytes: u64,
+    pub(crate) output_rate: u64,
+    /// Milliseconds.
+    pub(crate) command_time: Option<u64>,
+    pub(crate) cell_time: Option<u64>,
     pub(crate) scratch_bytes: u64,
-    /// Files and directories in them.
     pub(crate) scratch_inodes: u64,
+    /// The directories whose disk is looked after.
+    pub(crate) trees: Vec<PathBuf>,
+    pub(crate) cgroup: Cgroup,
+}
+
+/// The control groups that hold some of the limits; empty where none may be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cgroup {
+    /// Directories in hierarchies of version 1, which the launcher enters.
+    pub(crate) join: Vec<PathBuf>,
+    /// A directory of version 2, which PID 1 is made in.
+    pub(crate) into: Option<PathBuf>,
+    /// Counts processes that were killed for want of memory (a line `oom_kill N`).
+    pub(crate) ooms: Option<PathBuf>,
+    /// Counts refused processes (a line `max N`).
+    pub(crate) refusals: Option<PathBuf>,
 }
 
 /// What the harness tells its sweeper.
@@ -130,6 +154,7 @@ pub(crate) enum SweepOrder {
         id: u64,
         paths: Vec<PathBuf>,
         aftermath: Vec<Aftermath>,
+        cgroups: Vec<PathBuf>,
     },
     /// They are gone.
     Forget { id: u64 },

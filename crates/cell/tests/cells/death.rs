@@ -40,6 +40,10 @@ pub fn harness(args: &[String]) -> ExitCode {
         .unwrap();
     runtime.block_on(async {
         match launch(spec).await {
+            Ok(cell) if mode == "scheduling" => {
+                let (output, _) = run(&cell, sh("cut -d' ' -f41 /proc/self/stat")).await;
+                print!("{output}");
+            }
             Ok(cell) => {
                 let plant = if mode == "planting" {
                     "git init -q new; git -C new config core.fsmonitor evil; touch planted; "
@@ -59,7 +63,7 @@ pub fn harness(args: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn start(mode: &str, tree: &Path) -> std::process::Child {
+pub fn start(mode: &str, tree: &Path) -> std::process::Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["harness", mode])
         .arg(tree)
@@ -102,6 +106,26 @@ pub fn left(place: &Place) -> Vec<String> {
     left
 }
 
+/// The control groups of a harness' cells.
+fn groups_of(harness: u32) -> Vec<String> {
+    let own = format!("-{harness}-");
+    let memory = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let memory = memory.lines().find_map(|line| line.split_once(":memory:"));
+    let memory = memory.map_or(String::new(), |(_, path)| format!("memory{path}"));
+    let places = ["pids", "cpu", "memory", &memory, "unified", "."];
+    let entries = places
+        .iter()
+        .flat_map(|place| std::fs::read_dir(format!("/sys/fs/cgroup/{place}")));
+    let names = entries.flat_map(|entries| {
+        entries
+            .flatten()
+            .map(|entry| entry.path().display().to_string())
+    });
+    names
+        .filter(|name| name.contains("/recto-") && name.contains(&own))
+        .collect()
+}
+
 async fn a_killed_harness_leaves_nothing() {
     let place = Place::new();
     let mut child = start("cell", &place.tree());
@@ -109,8 +133,11 @@ async fn a_killed_harness_leaves_nothing() {
     assert!(!left(&place).is_empty(), "this case must be able to fail");
     let sweeper = format!("cell-init\0sweep\0{}\0", child.id());
     assert_eq!(processes_with(&sweeper).len(), 1);
+    let grouped = crate::support::is_root() && Path::new("/sys/fs/cgroup/pids/tasks").exists();
+    assert_eq!(!groups_of(child.id()).is_empty(), grouped);
     child.kill().unwrap();
     child.wait().unwrap();
+    eventually("no group is left", || groups_of(child.id()).is_empty()).await;
     eventually("nothing is left", || left(&place).is_empty()).await;
     eventually("the sweeper is gone", || {
         processes_with(&sweeper).is_empty()
@@ -171,6 +198,7 @@ async fn killed_at_any_moment() {
             left(&place).is_empty()
                 && processes_with(&own).is_empty()
                 && processes_with(&sweeper).is_empty()
+                && groups_of(child.id()).is_empty()
         })
         .await;
     }

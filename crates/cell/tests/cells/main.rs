@@ -11,6 +11,7 @@ mod doors;
 mod faults;
 mod git;
 mod layers;
+mod limits;
 mod setup;
 mod support;
 mod tools;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         confinement::CASES,
         git::CASES,
         layers::CASES,
+        limits::CASES,
         setup::CASES,
         tools::CASES,
         death::CASES,

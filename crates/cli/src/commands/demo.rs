@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures_util::StreamExt as _;
+use recto_cell::Limits;
 use recto_protocol::policy::Policy;
 use recto_protocol::ports::cell::{Command, ExitStatus, ProcessEvent};
 use recto_protocol::record::Outcome;
@@ -177,6 +178,7 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
         root: place.root(),
         cwd: &place.cwd,
         readable: Vec::new(),
+        limits: Limits::default(),
         env: Vec::new(),
         repository: None,
     })

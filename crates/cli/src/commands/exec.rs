@@ -350,6 +350,7 @@ async fn assemble(
             root: opened.place.root(),
             cwd: &opened.place.cwd,
             readable: settled.readable.clone(),
+            limits: settled.limits,
             env: settled.command_env.clone(),
             repository: opened.place.repository.as_ref(),
         })

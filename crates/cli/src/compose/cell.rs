@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use recto_cell::{CellSpec, GitView, Layer};
+use recto_cell::{CellSpec, GitView, Layer, Limits};
 use recto_egress::{Observer, Proxy};
 use recto_protocol::policy::{Access, Policy};
 use recto_protocol::ports::cell::{Cell, CellError};
@@ -42,6 +42,8 @@ pub struct Wanted<'a> {
     pub cwd: &'a Path,
     /// Further directories that commands may read.
     pub readable: Vec<PathBuf>,
+    /// What commands may take.
+    pub limits: Limits,
     /// Variables for commands.
     pub env: Vec<(String, String)>,
     /// The repository, whose configuration may name an author.
@@ -66,6 +68,8 @@ pub struct Settings {
     path: String,
     /// The user's home.
     home: PathBuf,
+    /// What commands may take.
+    limits: Limits,
     /// Variables on top of the cell's own.
     env: Vec<(String, String)>,
     /// How this machine reaches the outside.
@@ -121,6 +125,7 @@ impl Settings {
             path: self.path.clone(),
             home: Some(self.home.clone()),
             env: self.env.clone(),
+            limits: self.limits,
             ..CellSpec::new(self.policy.clone(), &self.work_tree)
         }
     }
@@ -200,6 +205,7 @@ pub async fn settings(wanted: Wanted<'_>) -> Settings {
         hidden,
         path: wanted.home.path.clone(),
         home: wanted.home.user.clone(),
+        limits: wanted.limits,
         env,
         machine: Machine::find(),
         learning: false,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use recto_agent::tools::WebSearch;
+use recto_cell::Limits;
 use recto_config::{Flags, Input, Layer, Origin, Project, Resolved, Text, VARIABLES};
 use recto_model::providers::Catalogue;
 use recto_protocol::egress::Rules;
@@ -43,6 +44,8 @@ pub struct Settled {
     pub policy: Policy,
     /// Further directories that commands may read.
     pub readable: Vec<PathBuf>,
+    /// What commands may take.
+    pub limits: Limits,
     /// Whether the command line or the environment says what commands may do.
     pub policy_is_explicit: bool,
     /// Whether the command line says which checks there are.
@@ -120,6 +123,7 @@ pub fn settle(
         },
         policy: policy(config, &run.network),
         readable: config.readable_roots.iter().map(PathBuf::from).collect(),
+        limits: limits(&config.cell),
         policy_is_explicit: run.network.is_explicit()
             || is_explicit(
                 &resolved,
@@ -341,6 +345,33 @@ fn command_env(config: &recto_config::Config) -> Vec<(String, String)> {
     passed.chain(set).collect()
 }
 
+/// Output may come as fast as ever, and disk space is kept free as ever.
+fn limits(cell: &recto_config::Cell) -> Limits {
+    const MIB: u64 = 1 << 20;
+    Limits {
+        memory: cell.memory_mib.map(|mib| mib * MIB),
+        millicores: cell.cpu_millicores,
+        processes: cell.processes,
+        open_files: cell.open_files,
+        disk_bytes: cell.disk_mib * MIB,
+        files: cell.files,
+        output_bytes: cell.output_mib * MIB,
+        cell_time: cell.seconds.map(Duration::from_secs),
+        ..Limits::default()
+    }
+}
+
 fn seconds(seconds: u64) -> Option<Duration> {
     (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_and_the_cell_have_the_same_default_limits() {
+        let resolved = recto_config::resolve(&Input::default()).unwrap();
+        assert_eq!(limits(&resolved.values.cell), Limits::default());
+    }
 }

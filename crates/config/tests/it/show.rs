@@ -22,6 +22,11 @@ fn each_value_is_shown_with_its_origin_and_secrets_are_not() {
     insta::assert_snapshot!(text, @r#"
 approval_policy = "never"                         # default
 budget.cost = 2.5                                 # user file /home/me/.recto/config.toml:3
+cell.disk_mib = 102400                            # default
+cell.files = 2000000                              # default
+cell.open_files = 65536                           # default
+cell.output_mib = 10240                           # default
+cell.processes = 4096                             # default
 checks = [
   "make",                                         # user file /home/me/.recto/config.toml:2
   "make lint",                                    # project file /repo/.recto/config.toml:1

@@ -71,9 +71,7 @@ pub async fn follow(process: Process, tty: bool) -> Result<u8, Failure> {
                 }
             }
             Some(ProcessEvent::Dropped(_)) => {}
-            Some(ProcessEvent::Limited(limited)) => {
-                tell(&format!("recto: {}\n", safe(&limited.text)))
-            }
+            Some(ProcessEvent::Limited(limited)) => tell(&format!("{}\n", safe(&limited.text))),
             Some(ProcessEvent::Exited(ExitStatus::Code(code))) => {
                 return Ok(u8::try_from(code).unwrap_or(u8::MAX));
             }

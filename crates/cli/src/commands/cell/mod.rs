@@ -75,6 +75,7 @@ async fn resolve(
         root: place.root(),
         cwd: &place.cwd,
         readable: settled.readable.clone(),
+        limits: settled.limits,
         env: settled.command_env.clone(),
         repository: place.repository.as_ref(),
     });

@@ -190,10 +190,18 @@ fn network(text: &mut String, policy: &Policy, cell: &Description) -> std::fmt::
 fn limits(text: &mut String, limits: &Limits) -> std::fmt::Result {
     writeln!(
         text,
-        "Limits:\n  {} processes and threads, by RLIMIT_NPROC in a user namespace of the cell's own\n  \
+        "Limits (`recto doctor` tells what holds them):\n  {} of memory\n  {} processes and threads\n  \
+         {} written to disk, {} files made in writable directories\n  \
+         {} of output from one command\n  \
          {} and {} files in what is the cell's own, by the size of its tmpfs\n  \
          no core dumps, by RLIMIT_CORE\n",
+        limits
+            .memory
+            .map_or_else(|| "three quarters of the machine's".to_owned(), bytes),
         limits.processes,
+        bytes(limits.disk_bytes),
+        limits.files,
+        bytes(limits.output_bytes),
         bytes(limits.scratch_bytes),
         limits.scratch_inodes
     )
@@ -248,7 +256,13 @@ fn as_value(policy: &Policy, cell: &Description, origins: &BTreeMap<&str, &Origi
         "hidden": cell.hidden,
         "network": {"mode": policy.network, "doors": doors},
         "limits": {
+            "memory": cell.limits.memory,
+            "millicores": cell.limits.millicores,
             "processes": cell.limits.processes,
+            "open_files": cell.limits.open_files,
+            "disk_bytes": cell.limits.disk_bytes,
+            "files": cell.limits.files,
+            "output_bytes": cell.limits.output_bytes,
             "scratch_bytes": cell.limits.scratch_bytes,
             "scratch_inodes": cell.limits.scratch_inodes,
         },
