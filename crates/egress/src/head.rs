@@ -152,17 +152,19 @@ pub fn chunk_size(line: &[u8]) -> Result<u64, HeadError> {
         .ok_or(Malformed("a chunk's size is no number"))
 }
 
-fn split_lines(text: &[u8]) -> Result<Vec<&[u8]>, HeadError> {
+fn split_lines(mut text: &[u8]) -> Result<Vec<&[u8]>, HeadError> {
     let mut lines = Vec::new();
-    for line in text.split(|&byte| byte == b'\n') {
-        lines.push(line.strip_suffix(b"\r").unwrap_or(line));
+    while let Some(end) = text.windows(2).position(|two| two == b"\r\n") {
+        lines.push(&text[..end]);
+        text = &text[end + 2..];
     }
-    // All but the last must have had both: what is left over shows in the count.
-    let ends = text.windows(2).filter(|two| *two == b"\r\n").count();
-    if ends + 1 != lines.len() || lines.iter().any(|line| line.contains(&b'\r')) {
-        return Err(Malformed("a line does not end in CR LF"));
+    lines.push(text);
+    let whole = |line: &&[u8]| !line.iter().any(|byte| b"\r\n".contains(byte));
+    if lines.iter().all(whole) {
+        Ok(lines)
+    } else {
+        Err(Malformed("a line does not end in CR LF"))
     }
-    Ok(lines)
 }
 
 fn request_line(line: &[u8]) -> Result<Head, HeadError> {
