@@ -205,7 +205,7 @@ fn header(line: &[u8]) -> Result<(String, Vec<u8>), HeadError> {
     if name.is_empty() || !name.iter().copied().all(is_token) {
         return Err(Malformed("a header's name is none"));
     }
-    let value = value[1..].trim_ascii();
+    let value = trimmed(&value[1..]);
     if value
         .iter()
         .any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
@@ -214,6 +214,14 @@ fn header(line: &[u8]) -> Result<(String, Vec<u8>), HeadError> {
     }
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     Ok((name, value.to_vec()))
+}
+
+/// The value without blanks around it; a form feed is none.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// A number of decimal digits, nothing else.

@@ -189,6 +189,7 @@ fn cases() -> Vec<(&'static str, String, Must)> {
         ("a CR at the end of the last line", with("X: a\r\r\n", ""), Refuse(400, "CR LF")),
         ("a LF before the last line's end", with("X: a\n\r\n", ""), Refuse(400, "CR LF")),
         ("NUL in a header", with("X: a\0b\r\n", ""), Refuse(400, "control characters")),
+        ("a form feed around a header", with("X: \x0ca\x0c\r\n", ""), Refuse(400, "control characters")),
         ("a header without a colon", with("X\r\n", ""), Refuse(400, "no colon")),
         ("a header without a name", with(": x\r\n", ""), Refuse(400, "name is none")),
         ("an empty first line", format!("\r\n{}", get("allowed.example")), Refuse(400, "no method")),
