@@ -93,7 +93,7 @@ impl Round {
 
     /// A start that finds what others left.
     fn next_start(&self) {
-        let args = ["cell", "--", "true"];
+        let args = ["cell", "run", "--", "true"];
         self.home.run(self.repo.path(), &args).expect(0);
     }
 
