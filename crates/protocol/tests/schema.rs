@@ -33,6 +33,7 @@ fn schema() -> Value {
         "interrupt.requested" = InterruptRequested,
         "turn.ended" = TurnEnded,
         "warning" = Warning,
+        "network.requested" = NetworkRequested,
     }
     assert_eq!(kinds.len(), Body::KINDS.len());
     assert!(Body::KINDS.iter().all(|&kind| kinds.contains_key(kind)));

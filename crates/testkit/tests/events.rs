@@ -140,7 +140,7 @@ fn examples_in_the_documentation_are_events() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 18, "one for each event and item");
+    assert_eq!(examples, 19, "one for each event and item");
 }
 
 // ---- items ----

@@ -157,6 +157,11 @@ impl Layer {
         Ok(entries.flatten().map(|entry| entry.path()).collect())
     }
 
+    /// Whether a cell writes into it, or one that has just been killed is still ending.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self.lock(), Err(LayerError::InUse { .. }))
+    }
+
     fn lock(&self) -> Result<std::fs::File, LayerError> {
         let flags = (rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::NOFOLLOW).bits();
         let mut options = std::fs::OpenOptions::new();

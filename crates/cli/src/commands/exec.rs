@@ -6,7 +6,7 @@ mod outputs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use recto_protocol::Record;
 use recto_protocol::ports::cell::Cell;
 use recto_protocol::ports::files::Files;
@@ -245,6 +245,8 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
     if let Some(problem) = model::key_file_problem(&home) {
         surface.with(|surface| surface.notice(&problem));
     }
+    home.make()
+        .with_context(|| format!("cannot make {}", home.recto.display()))?;
     let tree = TreeFiles::new(opened.place.root(), home.journals(), hidden(&home));
     if let Some(notice) = tree.recover()? {
         surface.with(|surface| surface.notice(&notice));
@@ -356,12 +358,18 @@ async fn assemble(
         })
         .await;
         settings.git_layer = view.directory();
+        view.wait_until_free().await;
         settings.launch(observer).await
     };
     let storing = async { opening::store(home, request, opened, files) };
-    // Both are waited for, so that a cell in the making is not left behind by an error.
-    let (launched, stored) = tokio::join!(launching, storing);
-    let (launched, mut stored) = (launched?, stored?);
+    let (mut stored, launched) = if opened.before().is_some() {
+        // Whoever holds the session may have a cell on the same view.
+        (storing.await?, launching.await?)
+    } else {
+        // Both are waited for, so that a cell in the making is not left behind by an error.
+        let (launched, stored) = tokio::join!(launching, storing);
+        (stored?, launched?)
+    };
     let parts = Parts {
         log: stored.log,
         model,

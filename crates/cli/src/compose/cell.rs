@@ -130,6 +130,22 @@ impl Settings {
         }
     }
 
+    /// The cell as it would be, for showing: nobody answers at its doors.
+    pub fn described(&self) -> CellSpec {
+        let mut spec = self.spec();
+        if self.is_isolated()
+            && let Some((doors, env)) = outside::describe(&self.policy, &self.machine)
+        {
+            spec.env = last_of_each([env, spec.env].concat());
+            spec.doors = Some(doors);
+        }
+        spec
+    }
+
+    fn is_isolated(&self) -> bool {
+        self.policy.access != Access::DangerFullAccess
+    }
+
     /// Makes the cell, and in this process everything that answers it from outside. `observer` is
     /// told of every request that commands make.
     ///
@@ -144,8 +160,7 @@ impl Settings {
         let lowers = self.system.lowers.iter().map(|path| layer(path));
         spec.root.lowers = lowers.collect::<Result<_, _>>()?;
         spec.root.setup = self.system.setup.as_deref().map(layer).transpose()?;
-        let isolated = self.policy.access != Access::DangerFullAccess;
-        let outside = match isolated {
+        let outside = match self.is_isolated() {
             true => outside::open(&self.policy, &self.machine, self.learning, observer)?,
             false => None,
         };

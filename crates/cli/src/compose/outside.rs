@@ -1,6 +1,7 @@
 //! The way out of a cell: its proxy, its doors, and what tells the tools inside about them.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use recto_cell::Doors;
 use recto_egress::{Observer, Options, Permission, Proxy, Reachable, Upstream, environment};
 use recto_protocol::egress::RequestEvent;
 use recto_protocol::policy::{Network, Policy};
-use recto_protocol::ports::cell::Door;
+use recto_protocol::ports::cell::{Door, Gateway};
 use recto_protocol::record::NetworkRequested;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -81,11 +82,11 @@ pub fn open(
     learning: bool,
     observer: Arc<dyn Observer>,
 ) -> Result<Option<Outside>, Failure> {
-    let (permission, reachable) = match policy.network {
+    let permission = match policy.network {
         Network::Open => return Ok(None),
-        Network::Allow if learning => (Permission::Everything, Reachable::Outside),
-        Network::Allow => (Permission::Rules(policy.egress.clone()), Reachable::Outside),
-        Network::None => (Permission::Nothing, Reachable::Nothing),
+        Network::Allow if learning => Permission::Everything,
+        Network::Allow => Permission::Rules(policy.egress.clone()),
+        Network::None => Permission::Nothing,
     };
     let mut options = Options::new(permission, observer);
     options.upstream = Upstream::parse(
@@ -96,20 +97,49 @@ pub fn open(
     .context("the machine's own proxy can't be used")
     .map_err(Failure::usage)?;
     let proxy = Proxy::start(options).map_err(Failure::usage)?;
-    let files = match reachable {
-        Reachable::Outside => authorities(machine.authorities.as_deref(), proxy.authority_pem())?,
-        Reachable::Nothing => Vec::new(),
+    let files = match policy.network {
+        Network::Allow => authorities(machine.authorities.as_deref(), proxy.authority_pem())?,
+        Network::None | Network::Open => Vec::new(),
     };
-    let env = environment(PROXY, (!files.is_empty()).then_some(AUTHORITIES), reachable);
     Ok(Some(Outside {
         doors: Doors {
             list: doors(policy),
             gateway: Arc::new(proxy.clone()),
         },
         proxy,
-        env,
+        env: variables(policy, !files.is_empty()),
         files,
     }))
+}
+
+/// What a cell with this policy would have, without a proxy behind it: for showing.
+pub fn describe(policy: &Policy, machine: &Machine) -> Option<(Doors, Vec<(String, String)>)> {
+    if policy.network == Network::Open {
+        return None;
+    }
+    let has_authorities = policy.network == Network::Allow
+        && (machine.authorities.is_some() || policy.egress.opens_tls());
+    let doors = Doors {
+        list: doors(policy),
+        gateway: Arc::new(Closed),
+    };
+    Some((doors, variables(policy, has_authorities)))
+}
+
+/// Answers nobody.
+struct Closed;
+
+impl Gateway for Closed {
+    fn connection(&self, _: usize, _: OwnedFd) {}
+}
+
+/// What tells the tools inside about the proxy.
+fn variables(policy: &Policy, has_authorities: bool) -> Vec<(String, String)> {
+    let reachable = match policy.network {
+        Network::None => Reachable::Nothing,
+        Network::Allow | Network::Open => Reachable::Outside,
+    };
+    environment(PROXY, has_authorities.then_some(AUTHORITIES), reachable)
 }
 
 /// The proxy's door, and one for each server that is reached without it.

@@ -371,7 +371,14 @@ mod tests {
 
     #[test]
     fn the_configuration_and_the_cell_have_the_same_default_limits() {
-        let resolved = recto_config::resolve(&Input::default()).unwrap();
+        let input = Input {
+            known_providers: Catalogue::builtin()
+                .provider_keys()
+                .map(str::to_owned)
+                .collect(),
+            ..Input::default()
+        };
+        let resolved = recto_config::resolve(&input).unwrap();
         assert_eq!(limits(&resolved.values.cell), Limits::default());
     }
 }

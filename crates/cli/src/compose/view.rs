@@ -2,12 +2,20 @@
 //! commits outlive a killed program, and thrown away once they have come home.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use recto_cell::{Layer, LayerError};
 use recto_protocol::SessionId;
 use recto_protocol::policy::{Access, Policy};
 
 use super::home::{Home, make_private};
+
+/// How long a killed cell may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The view of one session's turn.
 pub struct View {
@@ -39,6 +47,15 @@ impl View {
                     "commits are not kept if recto is killed before the turn ends: {reason}"
                 )),
             ),
+        }
+    }
+
+    /// Waits until no cell writes into it any more: one that was killed needs a moment to end.
+    pub async fn wait_until_free(&self) {
+        let Some(layer) = &self.layer else { return };
+        let end = Instant::now() + PATIENCE;
+        while layer.is_in_use() && Instant::now() < end {
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

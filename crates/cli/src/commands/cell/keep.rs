@@ -106,10 +106,7 @@ fn answer(answer: &Answer) -> std::io::Result<()> {
 
 /// Lets go of what belongs to the process that started this one.
 fn silence(claim: &Claim) -> std::io::Result<()> {
-    let nothing = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
+    let nothing = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
     rustix::stdio::dup2_stderr(claim.log()?)?;
     // Last: its end tells the other process that all is done.

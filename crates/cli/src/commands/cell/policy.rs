@@ -35,7 +35,7 @@ const DECIDING: [&str; 8] = [
 pub fn explain(home: &Home, options: CellOptions, as_json: bool) -> Result<u8, Failure> {
     let place = Place::find(options.cd.as_deref())?;
     let (settings, settled) = block_on(resolve(home, &place, options))?;
-    let described = recto_cell::describe(&settings.spec()).map_err(failure)?;
+    let described = recto_cell::describe(&settings.described()).map_err(failure)?;
     let origins: BTreeMap<&str, &Origin> = settled
         .origins
         .iter()

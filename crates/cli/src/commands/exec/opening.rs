@@ -398,8 +398,6 @@ pub fn store(
     opened: &Opened,
     files: &Arc<dyn Files>,
 ) -> Result<Stored, Failure> {
-    home.make()
-        .with_context(|| format!("cannot make {}", home.recto.display()))?;
     let sessions = Sessions::open(&home.recto);
     match &opened.source {
         Source::New => create(home, request, opened, files, &sessions),
