@@ -1,11 +1,11 @@
-//! Runs one command in a cell: `cell-run --work-tree DIR [--read-only] [--direct] [--open] [--tty]
-//! [--git-layer DIR] [--work-layer DIR] [--setup DIR] [--lower DIR] -- CMD…`.
+//! Runs one command in a cell: `cell-run --work-tree DIR [--read-only] [--direct] [--gvisor] [--open]
+//! [--tty] [--git-layer DIR] [--work-layer DIR] [--setup DIR] [--lower DIR] -- CMD…`.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use futures_util::StreamExt;
-use recto_cell::{CellSpec, GitView, Layer, RootView, launch};
+use recto_cell::{Backend, CellSpec, GitView, Layer, RootView, launch};
 use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::ports::cell::{CellError, Command, ExitStatus, ProcessEvent, TtySize};
 
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     }
     let mut policy = Policy::default();
     let mut work_tree = std::env::current_dir().unwrap_or_default();
+    let mut backend = Backend::default();
     let mut tty = None;
     let (mut git, mut work, mut root) = (GitView::Scratch, None, RootView::default());
     let layer = |directory: Option<String>| {
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             "--work-tree" => work_tree = words.next().unwrap_or_default().into(),
             "--read-only" => policy.access = Access::ReadOnly,
             "--direct" => policy.access = Access::DangerFullAccess,
+            "--gvisor" => backend = Backend::Gvisor,
             "--open" => policy.network = Network::Open,
             "--tty" => tty = Some(TtySize { rows: 24, cols: 80 }),
             "--git-layer" => git = GitView::Layer(layer(words.next())),
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         }
     }
     let mut spec = CellSpec::new(policy, work_tree);
+    spec.backend = backend;
     if let (Ok(home), Ok(path)) = (std::env::var("HOME"), std::env::var("PATH")) {
         spec = spec.with_tools_of(home.as_ref(), &path);
     }

@@ -7,6 +7,9 @@
 
 mod aftermath;
 mod cgroup;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod harness;
 mod init;
 mod layer;
@@ -26,6 +29,7 @@ pub use plan::{Description, Protected, Protection, Shown, backend, describe, sec
 pub use probe::{Finding, Status, probe};
 pub use seccomp::{DENIED, Denied};
 pub use spec::{
-    CELL_USER, CellSpec, Doors, FAKE_ROOT_USERS, GitView, Limits, RootView, default_tool_dirs,
+    Backend, CELL_USER, CellSpec, Doors, FAKE_ROOT_USERS, GitView, Limits, RootView,
+    default_tool_dirs,
 };
 pub use wire::{Error as ProtocolError, VERSION as PROTOCOL_VERSION};

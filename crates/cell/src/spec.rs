@@ -21,11 +21,25 @@ pub const CELL_USER: u32 = 65_520;
 /// user databases and container tools end far below.
 pub const FAKE_ROOT_USERS: u32 = 0x7000_0000;
 
+/// How a cell's PID 1 is started and kept apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// The kernel's own namespaces and filters; needs nothing installed.
+    #[default]
+    Namespaces,
+    /// gVisor's `runsc`: the same, and commands don't speak to this machine's kernel.
+    Gvisor,
+    /// No isolation at all: plain processes. For `danger-full-access` only, which always means it.
+    Direct,
+}
+
 /// A cell to make.
 #[derive(Clone, Debug)]
 pub struct CellSpec {
     /// The binary that answers to `cell-init`.
     pub exe: PathBuf,
+    /// How it is kept apart.
+    pub backend: Backend,
     /// What may be written and reached.
     pub policy: Policy,
     /// The root of the work tree; absolute. It has the same path inside.
@@ -178,6 +192,7 @@ impl CellSpec {
     pub fn new(policy: Policy, work_tree: impl Into<PathBuf>) -> Self {
         Self {
             exe: PathBuf::from("/proc/self/exe"),
+            backend: Backend::default(),
             policy,
             work_tree: work_tree.into(),
             cwd: None,

@@ -120,6 +120,9 @@ const KEYS: &[Key] = &[
     key("readable_roots", NONE, Kind::List(ListOf::Paths), WIDENS,
         "Further directories that commands may read, such as toolchains outside the usual places.",
         r#"readable_roots = ["/srv/toolchains"]"#),
+    key("cell.backend", NONE, Kind::Choice(&[("namespaces", &[]), ("gvisor", &[])]), YOURS,
+        "What keeps commands apart: the kernel's namespaces, or gVisor's `runsc`, which must be installed. Without isolation: `sandbox_mode`.",
+        r#"cell.backend = "gvisor""#),
     key("approval_policy", NONE, Kind::Choice(&[
             ("never", &[]), ("on-request", &[]), ("on-failure", &[]), ("untrusted", &[]),
         ]), YOURS,

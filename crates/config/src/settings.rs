@@ -78,6 +78,17 @@ pub struct Egress {
     pub presets: Vec<Preset>,
 }
 
+/// What keeps commands apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// The kernel's namespaces.
+    #[default]
+    Namespaces,
+    /// gVisor.
+    Gvisor,
+}
+
 /// The variables that commands see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -92,6 +103,8 @@ pub struct Env {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cell {
+    /// What keeps commands apart.
+    pub backend: Backend,
     /// Memory with swap and scratch files, in MiB. None: three quarters of the machine's.
     pub memory_mib: Option<u64>,
     /// Thousandths of a core. None: all cores.

@@ -1,8 +1,9 @@
 //! From a started process to a cell: who is PID 1, and is it ready?
 
-use std::io;
-
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::process::Child;
+use std::time::Duration;
 
 use recto_protocol::ports::cell::CellError;
 use rustix::process::{Pid, PidfdFlags};
@@ -13,8 +14,13 @@ use super::launcher::{Birth, setup};
 use super::remedy;
 use super::remote::Remote;
 use super::sweeper::Stubs;
-use super::undertaker::Init;
+use super::undertaker::{Init, Life};
 use crate::wire::{self, Decoder, Event, Isolation};
+
+/// How long a cell may take to be ready. Containers take a second on a busy machine.
+const BEGINNING: Duration = Duration::from_secs(60);
+/// How much of a container runtime's words is passed on, in bytes.
+const COMPLAINTS: u64 = 2048;
 
 /// Waits until the cell says that it is ready.
 pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
@@ -22,6 +28,7 @@ pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
         stream,
         child,
         isolation,
+        complaints,
         stubs,
         doorway,
     } = birth;
@@ -30,8 +37,12 @@ pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
         init: None,
         stubs: Some(stubs),
     };
-    let result = listen(stream, isolation, &mut greeting).await;
-    let (stream, decoder) = result?;
+    let result = listen(stream, isolation, &mut greeting);
+    let result = match tokio::time::timeout(BEGINNING, result).await {
+        Ok(result) => result,
+        Err(_) => Err(setup("wait for the cell", io::ErrorKind::TimedOut.into())),
+    };
+    let (stream, decoder) = result.map_err(|error| with_complaints(error, complaints))?;
     let init = greeting
         .init
         .take()
@@ -40,7 +51,26 @@ pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
         Ok(accepting) => accepting.unwrap_or_default(),
         Err(error) => return Err(setup("open the doors", error)),
     };
-    Ok(Remote::new(stream, decoder, Some(init), accepting))
+    let (read, write) = stream.into_split();
+    let life = Some(Box::new(init) as Box<dyn Life>);
+    Ok(Remote::new(read, write, decoder, life, accepting))
+}
+
+/// What a container runtime printed says more than that its end of the stream is closed.
+fn with_complaints(error: CellError, complaints: Option<File>) -> CellError {
+    let mut text = Vec::new();
+    let read = complaints.map(|mut file| {
+        file.rewind()?;
+        file.take(COMPLAINTS).read_to_end(&mut text)
+    });
+    let text = String::from_utf8_lossy(&text);
+    match (read, text.trim()) {
+        (Some(Ok(_)), text) if !text.is_empty() => CellError::Unavailable {
+            reason: format!("runsc: {text}"),
+            remedy: "Choose another backend: `cell.backend = \"namespaces\"`.".into(),
+        },
+        _ => error,
+    }
 }
 
 /// What was started so far; dropped on failure and on cancellation, it ends it.
@@ -152,6 +182,7 @@ mod tests {
             stream: ours,
             child: launcher,
             isolation: Isolation::User,
+            complaints: None,
             stubs: Stubs::default(),
             doorway: None,
         };

@@ -3,6 +3,7 @@
 //! PID 1 of a cell dies with the *thread* that is its parent (`PR_SET_PDEATHSIG`), so that thread
 //! must live as long as the process: a runtime's worker or blocking thread would not.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -12,14 +13,16 @@ use std::sync::{OnceLock, mpsc};
 
 use recto_protocol::policy::Access;
 use recto_protocol::ports::cell::CellError;
+use rustix::fs::MemfdFlags;
 use tokio::sync::oneshot;
 
 use super::doors::Doorway;
+use super::gvisor;
 use super::sweeper::Stubs;
 use crate::cgroup::Cgroup;
 use crate::plan::{Plan, StubPlan, plan};
 use crate::seccomp;
-use crate::spec::CellSpec;
+use crate::spec::{Backend, CellSpec};
 use crate::wire::{self, Isolation, Request};
 
 /// A cell that has its orders and is building itself.
@@ -28,6 +31,8 @@ pub(super) struct Birth {
     /// The launcher process; without isolation, the cell itself.
     pub(super) child: Child,
     pub(super) isolation: Isolation,
+    /// What a container runtime prints before its container speaks.
+    pub(super) complaints: Option<File>,
     /// Mount points that live as long as the cell.
     pub(super) stubs: Stubs,
     /// Doors that it opens.
@@ -72,7 +77,7 @@ pub(super) async fn start(spec: CellSpec) -> Result<Birth, CellError> {
 }
 
 fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
-    let (mut stream, inside) =
+    let (mut stream, theirs) =
         UnixStream::pair().map_err(|error| setup("make a socket pair", error))?;
     let (alive, living) = io::pipe().map_err(|error| setup("make a pipe", error))?;
     let is_direct = spec.policy.access == Access::DangerFullAccess;
@@ -84,11 +89,26 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
         Ok(made) => made.unzip(),
         Err(error) => return Err(setup("make a socket pair", error)),
     };
-    let streams = [Some(inside.into()), Some(living.into()), outwards];
+    let mut complaints = None;
+    if spec.backend == Backend::Gvisor && !is_direct {
+        let file = rustix::fs::memfd_create("recto-complaints", MemfdFlags::CLOEXEC)
+            .map_err(|error| setup("make a place for complaints", error.into()))?;
+        complaints = Some(File::from(file));
+    }
+    // A container has no doors, and only a container complains.
+    let third = match &complaints {
+        Some(file) => {
+            let copy = file.try_clone();
+            let copy = copy.map_err(|error| setup("make a place for complaints", error))?;
+            Some(OwnedFd::from(copy))
+        }
+        None => outwards,
+    };
+    let streams = [Some(theirs.into()), Some(living.into()), third];
     let mut child =
         spawn(spec, is_direct, streams).map_err(|error| setup("start cell-init", error))?;
     // The new process loads while it is found out what it shall build.
-    let (plan, filter) = match prepare(spec) {
+    let prepared = match prepare(spec) {
         Ok(prepared) => prepared,
         Err(error) => {
             // It has no orders and has done nothing.
@@ -97,6 +117,11 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
             return Err(error);
         }
     };
+    let Prepared {
+        plan,
+        inside,
+        filter,
+    } = prepared;
     let Plan {
         setup: mut orders,
         stubs: planned,
@@ -124,12 +149,12 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
         }
     }
     let mut bytes = Vec::new();
-    Request::Hello(wire::Hello {
-        version: wire::VERSION,
-    })
-    .put(&mut bytes, 0);
-    Request::Setup(Box::new(orders)).put(&mut bytes, 0);
-    Request::Filter(filter).put(&mut bytes, 0);
+    put_orders(&mut bytes, orders, filter);
+    if let Some(inside) = inside {
+        // The launcher takes its own and leaves these; no call of the container reaches a kernel
+        // that a filter would protect.
+        put_orders(&mut bytes, inside, bytes::Bytes::new());
+    }
     stream
         .write_all(&bytes)
         .map_err(|error| setup("send the orders", error))?;
@@ -137,26 +162,49 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
         stream,
         child,
         isolation,
+        complaints,
         stubs,
         doorway,
     })
 }
 
-/// What to build, and the filter.
-fn prepare(spec: &CellSpec) -> Result<(Plan, bytes::Bytes), CellError> {
-    let plan = plan(spec)?;
+/// What to build, for the launcher and for a container's inside, and the filter.
+struct Prepared {
+    plan: Plan,
+    inside: Option<wire::Setup>,
+    filter: bytes::Bytes,
+}
+
+fn prepare(spec: &CellSpec) -> Result<Prepared, CellError> {
+    let mut plan = plan(spec)?;
     let filter = if plan.setup.isolation == Isolation::Direct {
         bytes::Bytes::new()
     } else {
         seccomp::program()?
     };
-    Ok((plan, filter))
+    let mut inside = None;
+    if spec.backend == Backend::Gvisor && plan.setup.isolation != Isolation::Direct {
+        inside = Some(gvisor::contain(spec, &mut plan.setup)?);
+    }
+    Ok(Prepared {
+        plan,
+        inside,
+        filter,
+    })
+}
+
+fn put_orders(out: &mut Vec<u8>, orders: wire::Setup, filter: bytes::Bytes) {
+    let version = wire::VERSION;
+    Request::Hello(wire::Hello { version }).put(out, 0);
+    Request::Setup(Box::new(orders)).put(out, 0);
+    Request::Filter(filter).put(out, 0);
 }
 
 /// The same binary again, with no environment and nothing but the stream, a pipe's write end, whose
-/// closing tells that the cell's processes are gone, and the way that its doors come out.
+/// closing tells that the cell's processes are gone, and the way that its doors or its complaints
+/// come out.
 fn spawn(spec: &CellSpec, is_direct: bool, streams: [Option<OwnedFd>; 3]) -> io::Result<Child> {
-    let [stream, living, doors] =
+    let [stream, living, third] =
         streams.map(|stream| stream.map_or_else(Stdio::null, Stdio::from));
     let mode = if is_direct { "direct" } else { "cell" };
     Command::new(&spec.exe)
@@ -165,7 +213,7 @@ fn spawn(spec: &CellSpec, is_direct: bool, streams: [Option<OwnedFd>; 3]) -> io:
         .env_clear()
         .stdin(stream)
         .stdout(living)
-        .stderr(doors)
+        .stderr(third)
         .spawn()
 }
 

@@ -1,6 +1,9 @@
 //! The outside: making cells and speaking the protocol with them.
 
+pub(crate) mod conversation;
 mod doors;
+mod files;
+mod gvisor;
 mod handshake;
 mod launcher;
 mod limited;
@@ -20,9 +23,7 @@ use recto_protocol::ports::cell::{Cell, CellError};
 
 use crate::spec::CellSpec;
 
-/// Makes a cell. It is ready for commands when this returns.
-///
-/// `danger-full-access` makes one without isolation: the same protocol with plain processes.
+/// Makes a cell with the specification's backend. It is ready for commands when this returns.
 ///
 /// # Errors
 /// [`CellError::Unavailable`] when this machine lacks what isolation needs (nothing is ever run

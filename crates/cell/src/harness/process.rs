@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use recto_protocol::ports::cell::{CellError, ProcessControl, ProcessEvent, TtySize};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::remote::Shared;
-use crate::wire::{self, Request, Resize, Signal};
+use crate::wire::{Request, Resize, Signal};
 
 /// Bytes of input per request; one is under way at a time.
 const PIECE: usize = 64 << 10;
@@ -22,9 +22,6 @@ const PIECE: usize = 64 << 10;
 /// More than the usual cap, so that a command nobody reads from holds nobody up; with a cap without
 /// an end, a reader that is slower than the command slows the command, and nothing piles up.
 const BACKLOG: usize = 16 << 20;
-
-/// How often a command is told of limits; a cell that tells more is broken.
-const MAX_LIMITED: u32 = 64;
 
 /// Room for output that waits to be read.
 #[derive(Clone, Debug)]
@@ -53,17 +50,11 @@ fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes.min(BACKLOG)).unwrap_or(u32::MAX)
 }
 
-/// What arrives for a command. The output cap is held here too: the cell's side is not trusted.
+/// Where what arrives for a command goes. Its order and its size are the conversation's concern.
 pub(super) struct Incoming {
     events: mpsc::UnboundedSender<ProcessEvent>,
     started: Option<oneshot::Sender<Result<(), String>>>,
-    taken: VecDeque<oneshot::Sender<bool>>,
-    /// Output bytes that may still come: they wait in memory until they are read.
-    left: u64,
-    /// Where the next output must begin.
-    offset: u64,
-    /// How often it was told of a limit.
-    limited: u32,
+    taken: VecDeque<(oneshot::Sender<bool>, OwnedSemaphorePermit)>,
     room: Room,
 }
 
@@ -71,7 +62,6 @@ impl Incoming {
     pub(super) fn new(
         events: mpsc::UnboundedSender<ProcessEvent>,
         started: oneshot::Sender<Result<(), String>>,
-        limit: u64,
         room: Room,
     ) -> Self {
         Self {
@@ -79,9 +69,6 @@ impl Incoming {
             events,
             started: Some(started),
             taken: VecDeque::new(),
-            left: limit,
-            offset: 0,
-            limited: 0,
         }
     }
 
@@ -91,50 +78,20 @@ impl Incoming {
     }
 
     /// Answers the spawn. False when nobody waits for it any more.
-    pub(super) fn started(&mut self, result: Result<(), String>) -> Result<bool, String> {
-        let started = self.started.take().ok_or("a second start")?;
-        Ok(started.send(result).is_ok())
+    pub(super) fn started(&mut self, result: Result<(), String>) -> bool {
+        let started = self.started.take();
+        started.is_some_and(|started| started.send(result).is_ok())
     }
 
-    pub(super) fn output(&mut self, offset: u64, bytes: Bytes) -> Result<(), String> {
-        let len = bytes.len() as u64;
-        if self.started.is_some() || offset != self.offset || len > self.left || len == 0 {
-            return Err("output out of order or beyond its cap".into());
+    pub(super) fn acknowledge(&mut self, taken: oneshot::Sender<bool>, turn: OwnedSemaphorePermit) {
+        self.taken.push_back((taken, turn));
+    }
+
+    pub(super) fn taken(&mut self, ok: bool) {
+        if let Some((waiting, _turn)) = self.taken.pop_front() {
+            // The writer may have given up waiting; the next one's turn comes all the same.
+            let _ = waiting.send(ok);
         }
-        self.offset += len;
-        self.left -= len;
-        self.tell(ProcessEvent::Output(bytes));
-        Ok(())
-    }
-
-    pub(super) fn dropped(&mut self, bytes: u64) -> Result<(), String> {
-        self.offset = self
-            .offset
-            .checked_add(bytes)
-            .ok_or("an impossible offset")?;
-        self.tell(ProcessEvent::Dropped(bytes));
-        Ok(())
-    }
-
-    /// Passes on that a limit was reached; what is said of it is the harness' own words.
-    pub(super) fn reached(&mut self, reached: &wire::Reached) -> Result<(), String> {
-        self.limited += 1;
-        if self.limited > MAX_LIMITED {
-            return Err("too many limits reached".into());
-        }
-        self.tell(ProcessEvent::Limited(super::limited::told(reached)));
-        Ok(())
-    }
-
-    pub(super) fn acknowledge(&mut self, taken: oneshot::Sender<bool>) {
-        self.taken.push_back(taken);
-    }
-
-    pub(super) fn taken(&mut self, ok: bool) -> Result<(), String> {
-        let waiting = self.taken.pop_front().ok_or("an answer to no input")?;
-        // The writer may have given up waiting.
-        let _ = waiting.send(ok);
-        Ok(())
     }
 
     /// Passes an event on; a reader that has gone away misses nothing it wants.
@@ -145,11 +102,19 @@ impl Incoming {
 
 /// Acts on a command.
 pub(super) struct Control {
-    pub(super) shared: Arc<Shared>,
-    pub(super) id: u32,
+    shared: Arc<Shared>,
+    id: u32,
+    /// One piece of input is under way at a time, also when its writer has given up: the command's
+    /// pace is the writer's, and the cell holds one piece.
+    turn: Arc<Semaphore>,
 }
 
 impl Control {
+    pub(super) fn new(shared: Arc<Shared>, id: u32) -> Self {
+        let turn = Arc::new(Semaphore::new(1));
+        Self { shared, id, turn }
+    }
+
     fn act(&self, request: &Request) -> Result<(), CellError> {
         if !self.shared.is_live(self.id) {
             return Err(CellError::Gone);
@@ -166,7 +131,9 @@ impl ProcessControl for Control {
         }
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));
-            let taken = self.shared.input(self.id, piece)?;
+            let turn = Arc::clone(&self.turn).acquire_owned().await;
+            let turn = turn.map_err(|_| CellError::Gone)?;
+            let taken = self.shared.input(self.id, piece, turn)?;
             if !taken.await.unwrap_or(false) {
                 return Err(CellError::Gone);
             }

@@ -47,7 +47,7 @@ pub(super) fn explain(error: &SetupError, isolation: Isolation) -> CellError {
             Isolation::Root => {
                 format!("Run recto as an ordinary user, or give it CAP_SYS_ADMIN, or {WITHOUT}.")
             }
-            Isolation::User | Isolation::Direct => format!(
+            Isolation::User | Isolation::Direct | Isolation::Given => format!(
                 "In a container, allow user namespaces (for docker and podman: \
                  `--security-opt seccomp=unconfined`), or {WITHOUT}."
             ),

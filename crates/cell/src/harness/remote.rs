@@ -1,38 +1,50 @@
-//! A running cell: the port's implementation over the stream.
+//! A running cell: the port's implementation over any pair of byte streams.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use recto_protocol::ports::cell::files::CellFiles;
 use recto_protocol::ports::cell::{
     Cell, CellError, CellStats, Command, ExitStatus, Limit, Limited, Process, ProcessEvent,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::conversation::{Answer, Breach, Conversation, Heard, Question, Said, Speaker};
 use super::process::{Control, Incoming, Room, events};
-use super::undertaker::Init;
+use super::undertaker::Life;
 use crate::wire::{
-    Decoder, Event, Exit, LimitName, Request, Resize, Signal, Spawn, SpawnError, SpawnStage,
-    StatsReply,
+    Decoder, Exit, Frame, LimitName, Request, Resize, Signal, Spawn, SpawnError, SpawnStage,
 };
+
+/// How long a cell may take to kill everything in it before it is killed itself.
+const KILLING: Duration = Duration::from_secs(10);
+/// How long it may take for any other answer; a slow disk is waited for, a dead PID 1 is not.
+const ANSWERING: Duration = Duration::from_secs(60);
+/// Requests that wait to be sent. More means that the cell doesn't listen.
+const QUEUE: usize = 4096;
+/// Requests about files that are under way at once; each may hold a chunk in memory on both sides.
+const FILES: usize = 4;
 
 /// The harness' handle to a cell.
 pub(crate) struct Remote {
     shared: Arc<Shared>,
     tasks: Mutex<Option<Tasks>>,
+    /// Room for requests about files.
+    files: Semaphore,
 }
 
 struct Tasks {
     reader: JoinHandle<()>,
     writer: JoinHandle<()>,
     /// None for a cell that another process holds.
-    init: Option<Init>,
+    life: Option<Box<dyn Life>>,
     /// Accepts at the cell's doors; dropped, it stops.
     accepting: JoinSet<()>,
 }
@@ -40,37 +52,47 @@ struct Tasks {
 /// What the handle, the commands' controls and the reading task share.
 pub(super) struct Shared {
     next: AtomicU32,
-    frames: mpsc::UnboundedSender<Vec<u8>>,
+    frames: mpsc::Sender<Vec<u8>>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     gone: bool,
+    conversation: Conversation,
     commands: HashMap<u32, Incoming>,
-    killing: HashMap<u32, oneshot::Sender<()>>,
-    asking: HashMap<u32, oneshot::Sender<StatsReply>>,
+    questions: HashMap<u32, oneshot::Sender<Answer>>,
 }
 
 impl Remote {
     /// A cell that another process holds: closing it only ends the connection.
     pub(crate) fn held_elsewhere(stream: UnixStream, decoder: Decoder) -> Self {
-        Self::new(stream, decoder, None, JoinSet::new())
+        let (read, write) = stream.into_split();
+        Self::new(read, write, decoder, None, JoinSet::new())
     }
 
+    /// Speaks with a PID 1 that has said hello. `decoder` holds what was read behind that.
     pub(super) fn new(
-        stream: UnixStream,
+        read: impl AsyncRead + Send + Unpin + 'static,
+        write: impl AsyncWrite + Send + Unpin + 'static,
         decoder: Decoder,
-        init: Option<Init>,
+        life: Option<Box<dyn Life>>,
         accepting: JoinSet<()>,
     ) -> Self {
-        let (frames, queue) = mpsc::unbounded_channel();
+        let (frames, queue) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             next: AtomicU32::new(1),
             frames,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                gone: false,
+                conversation: Conversation::new(if life.is_some() {
+                    Speaker::Cell
+                } else {
+                    Speaker::Relay
+                }),
+                commands: HashMap::new(),
+                questions: HashMap::new(),
+            }),
         });
-        let (read, write) = stream.into_split();
         let reader = tokio::spawn(receive(read, decoder, Arc::clone(&shared)));
         let writer = tokio::spawn(send(write, queue));
         Self {
@@ -78,9 +100,37 @@ impl Remote {
             tasks: Mutex::new(Some(Tasks {
                 reader,
                 writer,
-                init,
+                life,
                 accepting,
             })),
+            files: Semaphore::new(FILES),
+        }
+    }
+
+    /// Asks something about files.
+    pub(super) async fn ask_files(
+        &self,
+        request: &Request,
+        question: Question,
+    ) -> Result<Answer, CellError> {
+        let _room = self.files.acquire().await.map_err(|_| CellError::Gone)?;
+        self.ask(request, question, ANSWERING).await
+    }
+
+    /// Asks, and waits for the answer. A cell that does not answer in time is ended from outside.
+    async fn ask(
+        &self,
+        request: &Request,
+        question: Question,
+        patience: Duration,
+    ) -> Result<Answer, CellError> {
+        let answer = self.shared.ask(request, question)?;
+        match tokio::time::timeout(patience, answer).await {
+            Ok(answer) => answer.map_err(|_| CellError::Gone),
+            Err(_) => {
+                self.close().await;
+                Err(CellError::Gone)
+            }
         }
     }
 }
@@ -89,47 +139,60 @@ impl Remote {
 impl Cell for Remote {
     async fn spawn(&self, command: Command) -> Result<Process, CellError> {
         let program = command.argv.first().cloned().unwrap_or_default();
-        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = mpsc::unbounded_channel();
         let (started, answer) = oneshot::channel();
-        let limit = command.output.head.saturating_add(command.output.tail);
+        let most = command.output.head.saturating_add(command.output.tail);
         let room = Room::new();
-        let incoming = Incoming::new(sender, started, limit, room.clone());
-        let request = Request::Spawn(message(command));
-        self.shared
-            .enter(|state| state.commands.insert(id, incoming))?;
-        self.shared.send(id, &request)?;
-        match answer.await {
-            Ok(Ok(())) => Ok(Process {
+        let incoming = Incoming::new(sender, started, room.clone());
+        let id = self.shared.next();
+        let mut frame = Vec::new();
+        Request::Spawn(message(command)).put(&mut frame, id);
+        if frame.len() > crate::wire::MAX_REQUEST {
+            let reason = "arguments and variables are too long".into();
+            return Err(CellError::Spawn { program, reason });
+        }
+        self.shared.enter(|state| {
+            state.conversation.command(id, most);
+            state.commands.insert(id, incoming);
+        })?;
+        self.shared.queue(frame)?;
+        match tokio::time::timeout(ANSWERING, answer).await {
+            Ok(Ok(Ok(()))) => Ok(Process {
                 events: events(receiver, room),
-                control: Box::new(Control {
-                    shared: Arc::clone(&self.shared),
-                    id,
-                }),
+                control: Box::new(Control::new(Arc::clone(&self.shared), id)),
             }),
-            Ok(Err(reason)) => Err(CellError::Spawn { program, reason }),
-            Err(_) => Err(CellError::Gone),
+            Ok(Ok(Err(reason))) => Err(CellError::Spawn { program, reason }),
+            Ok(Err(_)) => Err(CellError::Gone),
+            Err(_) => {
+                self.close().await;
+                Err(CellError::Gone)
+            }
         }
     }
 
     async fn kill_all(&self) -> Result<(), CellError> {
-        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let (done, answer) = oneshot::channel();
-        self.shared.enter(|state| state.killing.insert(id, done))?;
-        self.shared.send(id, &Request::KillAll)?;
-        answer.await.map_err(|_| CellError::Gone)
+        self.ask(&Request::KillAll, Question::KillAll, KILLING)
+            .await
+            .map(drop)
+    }
+
+    fn files(&self) -> &dyn CellFiles {
+        self
     }
 
     async fn stats(&self) -> Result<CellStats, CellError> {
-        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let (done, answer) = oneshot::channel();
-        self.shared.enter(|state| state.asking.insert(id, done))?;
-        self.shared.send(id, &Request::Stats)?;
-        let reply = answer.await.map_err(|_| CellError::Gone)?;
+        let answer = self.ask(&Request::Stats, Question::Stats, ANSWERING);
+        let Answer::Stats(stats) = answer.await? else {
+            return Err(CellError::Gone);
+        };
         Ok(CellStats {
-            commands: reply.commands,
-            own_memory: reply.resident,
-            ..CellStats::default()
+            commands: stats.commands,
+            processes: stats.processes,
+            memory: stats.memory,
+            own_memory: stats.resident,
+            cpu_ms: stats.cpu_ms,
+            written: stats.written,
+            uptime_ms: stats.uptime_ms,
         })
     }
 
@@ -138,7 +201,7 @@ impl Cell for Remote {
         let Some(Tasks {
             reader,
             writer,
-            init,
+            life,
             mut accepting,
         }) = tasks
         else {
@@ -151,8 +214,8 @@ impl Cell for Remote {
         let _ = writer.await;
         accepting.shutdown().await;
         self.shared.end();
-        if let Some(init) = init {
-            init.end().await;
+        if let Some(life) = life {
+            life.end().await;
         }
     }
 }
@@ -168,25 +231,42 @@ impl Drop for Remote {
 }
 
 impl Shared {
+    /// A number that no command or question has had. There are enough for a long life.
+    fn next(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Queues a request.
     pub(super) fn send(&self, id: u32, request: &Request) -> Result<(), CellError> {
         let mut frame = Vec::new();
         request.put(&mut frame, id);
-        self.frames.send(frame).map_err(|_| CellError::Gone)
+        self.queue(frame)
     }
 
-    /// Queues input and says where its acknowledgement arrives.
+    fn queue(&self, frame: Vec<u8>) -> Result<(), CellError> {
+        self.frames.try_send(frame).map_err(|error| match error {
+            mpsc::error::TrySendError::Closed(_) => CellError::Gone,
+            mpsc::error::TrySendError::Full(_) => {
+                CellError::Protocol("it does not listen".to_owned())
+            }
+        })
+    }
+
+    /// Queues input and says where its acknowledgement arrives. `turn` is given back with that.
     pub(super) fn input(
         &self,
         id: u32,
         bytes: Bytes,
+        turn: OwnedSemaphorePermit,
     ) -> Result<oneshot::Receiver<bool>, CellError> {
         let (taken, answer) = oneshot::channel();
         let mut state = self.state();
+        let state = &mut *state;
         let command = state.commands.get_mut(&id).ok_or(CellError::Gone)?;
-        command.acknowledge(taken);
         // Under the lock, so that acknowledgements arrive in the order of requests.
         self.send(id, &Request::Input(bytes))?;
+        state.conversation.input(id);
+        command.acknowledge(taken, turn);
         Ok(answer)
     }
 
@@ -195,9 +275,19 @@ impl Shared {
         self.state().commands.contains_key(&id)
     }
 
-    /// Where a command's output waits for its reader.
-    fn room(&self, id: u32) -> Option<Room> {
-        Some(self.state().commands.get(&id)?.room().clone())
+    fn ask(
+        &self,
+        request: &Request,
+        question: Question,
+    ) -> Result<oneshot::Receiver<Answer>, CellError> {
+        let id = self.next();
+        let (sender, answer) = oneshot::channel();
+        self.enter(|state| {
+            state.conversation.question(id, question);
+            state.questions.insert(id, sender);
+        })?;
+        self.send(id, request)?;
+        Ok(answer)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -217,60 +307,70 @@ impl Shared {
     fn end(&self) {
         let mut state = self.state();
         state.gone = true;
-        state.killing.clear();
-        state.asking.clear();
+        state.questions.clear();
         for (_, command) in state.commands.drain() {
             command.tell(ProcessEvent::Exited(ExitStatus::CellGone));
         }
     }
 
-    /// Takes an event in. An error is a breach of the protocol and ends the cell.
-    fn event(&self, id: u32, event: Event) -> Result<(), String> {
+    /// Takes a frame in. Output is given back: it may have to wait for its reader.
+    fn hear(&self, frame: &Frame) -> Result<Option<(Room, u32, Bytes)>, Breach> {
         let mut state = self.state();
-        if let Event::KilledAll(_) = event {
-            let waiting = state
-                .killing
-                .remove(&id)
-                .ok_or("an answer to no question")?;
-            let _ = waiting.send(());
-            return Ok(());
-        }
-        if let Event::Stats(reply) = event {
-            let waiting = state.asking.remove(&id).ok_or("an answer to no question")?;
-            let _ = waiting.send(reply);
-            return Ok(());
-        }
-        let command = state
-            .commands
-            .get_mut(&id)
-            .ok_or("an event of an unknown command")?;
-        match event {
-            Event::Started(_) => {
-                if !command.started(Ok(()))? {
-                    // Whoever wanted it has gone away before it could be handed over.
-                    let kill = Request::Signal(Signal {
-                        signal: libc::SIGKILL,
-                    });
-                    let _ = self.send(id, &kill);
+        let state = &mut *state;
+        match state.conversation.hear(frame)? {
+            Heard::Command(id, Said::Output(bytes)) => {
+                let command = state.commands.get(&id);
+                return Ok(command.map(|command| (command.room().clone(), id, bytes)));
+            }
+            Heard::Command(id, said) => self.said(state, id, said),
+            Heard::Answer(id, answer) => {
+                if let Some(waiting) = state.questions.remove(&id) {
+                    // Whoever asked may have given up waiting.
+                    let _ = waiting.send(answer);
                 }
             }
-            Event::SpawnError(error) => {
-                command.started(Err(reason(error)))?;
+        }
+        Ok(None)
+    }
+
+    fn output(&self, id: u32, bytes: Bytes) {
+        if let Some(command) = self.state().commands.get(&id) {
+            command.tell(ProcessEvent::Output(bytes));
+        }
+    }
+
+    /// Passes on what the conversation has found to be in order.
+    fn said(&self, state: &mut State, id: u32, said: Said) {
+        let Some(command) = state.commands.get_mut(&id) else {
+            return;
+        };
+        match said {
+            Said::Started => {
+                if !command.started(Ok(())) {
+                    // Whoever wanted it has gone away before it could be handed over.
+                    let signal = libc::SIGKILL;
+                    let _ = self.send(id, &Request::Signal(Signal { signal }));
+                }
+            }
+            Said::NotStarted(error) => {
+                command.started(Err(reason(error)));
                 state.commands.remove(&id);
             }
-            Event::Refused(refused) => {
-                command.started(Err(refused.reason))?;
+            Said::Refused(reason) => {
+                command.started(Err(reason));
                 state.commands.remove(&id);
             }
-            Event::Reached(reached) => command.reached(&reached)?,
-            Event::Limited(limited) => command.tell(ProcessEvent::Limited(Limited {
+            Said::Reached(reached) => {
+                command.tell(ProcessEvent::Limited(super::limited::told(&reached)));
+            }
+            Said::Limited(limited) => command.tell(ProcessEvent::Limited(Limited {
                 limit: limit(limited.limit),
                 text: limited.text,
             })),
-            Event::Output(offset, bytes) => command.output(offset, bytes)?,
-            Event::Dropped(dropped) => command.dropped(dropped.bytes)?,
-            Event::InputTaken(taken) => command.taken(taken.ok)?,
-            Event::Exited(exit) => {
+            Said::Output(bytes) => command.tell(ProcessEvent::Output(bytes)),
+            Said::Dropped(bytes) => command.tell(ProcessEvent::Dropped(bytes)),
+            Said::InputTaken(ok) => command.taken(ok),
+            Said::Exited(exit) => {
                 let status = match exit {
                     Exit::Code(code) => ExitStatus::Code(code),
                     Exit::Signal(signal) => ExitStatus::Signal(signal),
@@ -278,37 +378,27 @@ impl Shared {
                 command.tell(ProcessEvent::Exited(status));
                 state.commands.remove(&id);
             }
-            Event::Hello(_)
-            | Event::Launched(_)
-            | Event::SetupError(_)
-            | Event::KilledAll(_)
-            | Event::Stats(_) => {
-                return Err("a greeting after the greeting".into());
-            }
         }
-        Ok(())
     }
 }
 
 /// Reads events until the stream ends or breaks the protocol; then the cell is gone.
-async fn receive(mut stream: OwnedReadHalf, mut decoder: Decoder, shared: Arc<Shared>) {
+async fn receive(mut stream: impl AsyncRead + Unpin, mut decoder: Decoder, shared: Arc<Shared>) {
     /// Room for the next read; frames of output are about half of it.
     const ROOM: usize = 256 << 10;
     'open: loop {
         loop {
-            match decoder.next() {
+            let frame = match decoder.next() {
+                Ok(Some(frame)) => frame,
                 Ok(None) => break,
-                Ok(Some(frame)) => {
-                    let Ok(event) = Event::read(&frame) else {
-                        break 'open;
-                    };
-                    if let (Event::Output(_, bytes), Some(room)) = (&event, shared.room(frame.id)) {
-                        room.take(bytes.len()).await;
-                    }
-                    if shared.event(frame.id, event).is_err() {
-                        break 'open;
-                    }
+                Err(_) => break 'open,
+            };
+            match shared.hear(&frame) {
+                Ok(Some((room, id, bytes))) => {
+                    room.take(bytes.len()).await;
+                    shared.output(id, bytes);
                 }
+                Ok(None) => {}
                 Err(_) => break 'open,
             }
         }
@@ -325,9 +415,10 @@ async fn receive(mut stream: OwnedReadHalf, mut decoder: Decoder, shared: Arc<Sh
 }
 
 /// Writes queued frames whole. Ends with the queue or the stream.
-async fn send(mut stream: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Vec<u8>>) {
+async fn send(mut stream: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Vec<u8>>) {
     while let Some(frame) = queue.recv().await {
-        if stream.write_all(&frame).await.is_err() {
+        let written = stream.write_all(&frame).await;
+        if written.is_err() || stream.flush().await.is_err() {
             return;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use async_trait::async_trait;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Signal, WaitId, WaitIdOptions};
 use tokio::io::Interest;
@@ -14,6 +15,13 @@ const DIRECT_END: Timespec = Timespec {
     tv_sec: 3,
     tv_nsec: 0,
 };
+
+/// How a cell is ended from outside. Dropped, it is ended too, without waiting.
+#[async_trait]
+pub(super) trait Life: Send {
+    /// Ends it and waits for its end. The stream must be closed already.
+    async fn end(self: Box<Self>);
+}
 
 /// PID 1 of a cell, by a descriptor that can't come to mean another process.
 pub(super) struct Init {
@@ -31,9 +39,11 @@ impl Init {
             stubs: Some(stubs),
         }
     }
+}
 
-    /// Ends it and waits for its end. The stream must be closed already.
-    pub(super) async fn end(mut self) {
+#[async_trait]
+impl Life for Init {
+    async fn end(mut self: Box<Self>) {
         let Some(pidfd) = self.pidfd.take() else {
             return;
         };

@@ -9,6 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -194,10 +195,7 @@ impl Streams {
         let master =
             rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         rustix::pty::unlockpt(&master)?;
-        let slave = rustix::pty::ioctl_tiocgptpeer(
-            &master,
-            OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
-        )?;
+        let slave = other_side(&master)?;
         resize(&master, size)?;
         nonblocking(&master)?;
         let clone = |fd: &OwnedFd| rustix::io::fcntl_dupfd_cloexec(fd, 3);
@@ -206,6 +204,20 @@ impl Streams {
             input: Some(clone(&master)?),
             output: master,
         })
+    }
+}
+
+/// The side of a terminal that the command gets.
+fn other_side(master: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    match rustix::pty::ioctl_tiocgptpeer(master, flags) {
+        // gVisor lacks the call. The name is the same terminal: nothing else is mounted there.
+        Err(rustix::io::Errno::NOTTY) => {
+            let name = rustix::pty::ptsname(master, Vec::new())?;
+            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+            rustix::fs::open(name, flags, Mode::empty())
+        }
+        side => side,
     }
 }
 
@@ -222,7 +234,7 @@ pub(super) fn resize(master: &OwnedFd, size: Resize) -> rustix::io::Result<()> {
 
 fn nonblocking(fd: &OwnedFd) -> rustix::io::Result<()> {
     let flags = rustix::fs::fcntl_getfl(fd)?;
-    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)
+    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)
 }
 
 /// Where a program may be: itself when it has a slash, else in each directory of `PATH`.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid};
+use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::mount::UnmountFlags;
 
 use super::mounts::Masks;
@@ -93,7 +93,7 @@ pub(super) fn scratch(root: BorrowedFd<'_>, setup: &Setup) -> Result<OwnedFd, Fa
         (Path::new("/dev/shm"), "shm", 0o1777),
         (setup.home.as_path(), "home", 0o700),
     ];
-    let (uid, gid) = (Uid::from_raw(setup.uid), Gid::from_raw(setup.gid));
+    let (uid, gid) = setup.owner_here();
     for (at, name, mode) in places {
         rustix::fs::mkdirat(&whole, name, Mode::from(0o700)).step(step)?;
         rustix::fs::chmodat(&whole, name, Mode::from(mode), AtFlags::empty()).step(step)?;

@@ -1,8 +1,10 @@
 //! PID 1's end of the stream: never blocks, and holds a bounded amount of what is to be sent.
 
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::OFlags;
 
 use crate::wire::{Decoder, Event, EventKind, HEADER, Request};
 
@@ -13,19 +15,32 @@ pub(super) const CHUNK: usize = 128 << 10;
 /// What one read from the stream takes at most.
 const RECEIVE: usize = 64 << 10;
 
+/// More than this unsent means that the harness asks without listening: files are sent whatever
+/// the room.
+const FULL: usize = 16 << 20;
+
+/// Both directions of the harness' stream: one socket twice, or two pipes.
+pub(super) struct Ends {
+    pub(super) input: File,
+    pub(super) output: File,
+}
+
 pub(super) struct Link {
-    stream: UnixStream,
+    ends: Ends,
     decoder: Decoder,
     out: Vec<u8>,
     sent: usize,
 }
 
 impl Link {
-    pub(super) fn new(stream: UnixStream, decoder: Decoder) -> Self {
-        // If this failed, a full socket would only make the loop wait for the harness.
-        let _ = stream.set_nonblocking(true);
+    pub(super) fn new(ends: Ends, decoder: Decoder) -> Self {
+        for end in [&ends.input, &ends.output] {
+            // If this failed, a full stream would only make the loop wait for the harness.
+            let _ = rustix::fs::fcntl_getfl(end)
+                .and_then(|flags| rustix::fs::fcntl_setfl(end, flags | OFlags::NONBLOCK));
+        }
         Self {
-            stream,
+            ends,
             decoder,
             out: Vec::new(),
             sent: 0,
@@ -38,6 +53,16 @@ impl Link {
 
     pub(super) fn unsent(&self) -> usize {
         self.out.len() - self.sent
+    }
+
+    /// Whether the harness asks for more than it takes.
+    pub(super) fn is_full(&self) -> bool {
+        self.unsent() > FULL
+    }
+
+    /// The end to watch for room, while something is to be sent.
+    pub(super) fn waiting(&self) -> Option<BorrowedFd<'_>> {
+        (self.unsent() > 0).then(|| self.ends.output.as_fd())
     }
 
     /// Queues an event. Control events are small and answer something, so they always fit.
@@ -75,25 +100,12 @@ impl Link {
     /// Sends what the socket takes. An error means that the harness is gone.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         while self.unsent() > 0 {
-            let rest = &self.out[self.sent..];
-            // SAFETY: the pointer and the length describe `rest`.
-            let n = unsafe {
-                libc::send(
-                    self.stream.as_raw_fd(),
-                    rest.as_ptr().cast(),
-                    rest.len(),
-                    libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
-                )
-            };
-            if n >= 0 {
-                self.sent += n as usize;
-                continue;
-            }
-            let error = io::Error::last_os_error();
-            match error.kind() {
-                io::ErrorKind::WouldBlock => break,
-                io::ErrorKind::Interrupted => {}
-                _ => return Err(error),
+            // Rust ignores SIGPIPE, so that a stream without a reader is an error here.
+            match self.ends.output.write(&self.out[self.sent..]) {
+                Ok(n) => self.sent += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         if self.unsent() == 0 {
@@ -112,7 +124,7 @@ impl Link {
         let buffer = self.decoder.buffer();
         let start = buffer.len();
         buffer.resize(start + RECEIVE, 0);
-        let read = (&self.stream).read(&mut buffer[start..]);
+        let read = self.ends.input.read(&mut buffer[start..]);
         buffer.truncate(start + read.as_ref().unwrap_or(&0));
         match read {
             Ok(n) => n > 0,
@@ -134,8 +146,9 @@ impl Link {
     }
 }
 
+/// The end that requests come from.
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.ends.input.as_fd()
     }
 }

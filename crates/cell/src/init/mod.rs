@@ -9,6 +9,8 @@ mod census;
 mod child;
 mod command;
 mod doors;
+mod family;
+mod files;
 mod furniture;
 mod guard;
 mod isolate;
@@ -20,7 +22,9 @@ mod namespaces;
 mod overlay;
 mod pages;
 mod privileges;
+mod runtime;
 mod serve;
+mod stats;
 mod sweep;
 mod tail;
 mod tally;
@@ -43,6 +47,7 @@ pub fn init_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         args.next().as_deref(),
         args.next().and_then(|pid| pid.parse().ok()),
     ) {
+        (Some("stdio"), None) => isolate::run_inside(),
         (Some("cell"), Some(parent)) => isolate::run(parent, true),
         (Some("direct"), Some(parent)) => isolate::run(parent, false),
         (Some("sweep"), Some(parent)) => sweep::run(parent),

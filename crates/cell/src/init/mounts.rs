@@ -4,7 +4,7 @@
 //! is attached later comes from descriptors, never from a path resolved again.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, UnmountFlags};
@@ -25,26 +25,75 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Fail
         attr.propagation = libc::MS_PRIVATE
     })
     .step("make mounts private")?;
-    let mut sources = Vec::with_capacity(setup.mounts.len());
-    for mount in &setup.mounts {
-        sources.push(sources_of(mount, idmaps)?);
-    }
+    let sources = opened(setup, idmaps)?;
     // Only its own processes are seen by whoever may not trace; PID 1 is seen by nobody.
     let options = [("hidepid", "invisible")];
     let proc = filesystem("proc", &options, TAME | libc::MOUNT_ATTR_NOEXEC)?;
     let devices = devices()?;
 
-    let root = filesystem(
-        "tmpfs",
-        &[("mode", "755"), ("size", "16m"), ("nr_inodes", "20k")],
-        TAME,
-    )?;
-    rustix::mount::move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .step("attach the new root")?;
+    let root = new_root(Path::new("/"))?;
     let masks = Masks::new(root.as_fd())?;
     attach_devices(root.as_fd(), devices)?;
     let whole = scratch(root.as_fd(), setup)?;
     attach_proc(root.as_fd(), &proc, &masks)?;
+    let locks = fill(&root, &whole, setup, sources, masks)?;
+
+    rustix::process::fchdir(&root).step("enter the new root")?;
+    rustix::process::pivot_root(".", ".").step("pivot into the new root")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).step("let go of the old root")?;
+    rustix::process::chdir("/").step("enter the new root")?;
+    Ok(locks)
+}
+
+/// What the set-up's mounts show, for [`build_at`]; opened before anything is built.
+pub(super) fn sources(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<Vec<OwnedFd>>, Failed> {
+    set_attributes(CWD, "/", libc::AT_RECURSIVE, |attr| {
+        attr.propagation = libc::MS_PRIVATE
+    })
+    .step("make mounts private")?;
+    opened(setup, idmaps)
+}
+
+/// Builds the root at a place, for a container runtime that enters it by itself and fills `places`
+/// by itself: devices and /proc. Gives locks on the layers in use.
+pub(super) fn build_at(
+    at: &Path,
+    setup: &Setup,
+    sources: Vec<Vec<OwnedFd>>,
+    places: &[PathBuf],
+) -> Result<Vec<OwnedFd>, Failed> {
+    let root = new_root(at)?;
+    let masks = Masks::new(root.as_fd())?;
+    for place in places {
+        let (parent, last) = parent(root.as_fd(), place)?;
+        rustix::fs::mkdirat(&parent, last, Mode::from(0o755)).step("make a place")?;
+    }
+    let whole = scratch(root.as_fd(), setup)?;
+    fill(&root, &whole, setup, sources, masks)
+}
+
+fn opened(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<Vec<OwnedFd>>, Failed> {
+    let mounts = setup.mounts.iter();
+    mounts.map(|mount| sources_of(mount, idmaps)).collect()
+}
+
+/// An empty root over a directory.
+fn new_root(at: &Path) -> Result<OwnedFd, Failed> {
+    let options = [("mode", "755"), ("size", "16m"), ("nr_inodes", "20k")];
+    let root = filesystem("tmpfs", &options, TAME)?;
+    rustix::mount::move_mount(&root, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .step("attach the new root")?;
+    Ok(root)
+}
+
+/// Puts the set-up's mounts and files into the root, and makes it read-only.
+fn fill(
+    root: &OwnedFd,
+    whole: &OwnedFd,
+    setup: &Setup,
+    sources: Vec<Vec<OwnedFd>>,
+    masks: Masks,
+) -> Result<Vec<OwnedFd>, Failed> {
     let mut overlays = Overlays::new(whole.as_fd(), setup);
     for (mount, sources) in setup.mounts.iter().zip(sources) {
         place(root.as_fd(), mount, sources, &masks, &mut overlays)?;
@@ -55,15 +104,10 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Fail
         own_file(root.as_fd(), path, content)?;
     }
     masks.remove(root.as_fd());
-    set_attributes(&root, "", libc::AT_EMPTY_PATH, |attr| {
-        attr.attr_set = READ_ONLY
+    set_attributes(root, "", libc::AT_EMPTY_PATH, |attr| {
+        attr.attr_set = READ_ONLY;
     })
     .step("make the root read-only")?;
-
-    rustix::process::fchdir(&root).step("enter the new root")?;
-    rustix::process::pivot_root(".", ".").step("pivot into the new root")?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH).step("let go of the old root")?;
-    rustix::process::chdir("/").step("enter the new root")?;
     Ok(locks)
 }
 

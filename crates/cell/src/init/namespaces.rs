@@ -25,7 +25,7 @@ pub(super) fn idmaps(setup: &Setup) -> Result<IdMaps, Failed> {
         owners.insert(IdMap::SYSTEM);
     }
     for owner in owners {
-        let map = idmap(owner, setup.uid, setup.gid).step("make an id mapping")?;
+        let map = idmap(owner, setup).step("make an id mapping")?;
         maps.insert(owner, map);
     }
     Ok(maps)
@@ -43,7 +43,7 @@ fn owners_of(mount: &Mount) -> Vec<IdMap> {
 
 /// A user namespace in which the owner on disk is the cell's user. Only its descriptor is kept;
 /// the process it needs lives for this function.
-fn idmap(owner: IdMap, uid: u32, gid: u32) -> io::Result<OwnedFd> {
+fn idmap(known: IdMap, setup: &Setup) -> io::Result<OwnedFd> {
     let launcher = rustix::process::getpid();
     // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, and the child
     // only waits to be killed.
@@ -68,17 +68,18 @@ fn idmap(owner: IdMap, uid: u32, gid: u32) -> io::Result<OwnedFd> {
         // SAFETY: ends the copy at once; it has nothing to clean up.
         unsafe { libc::_exit(0) };
     }
-    let fd = std::fs::write(
-        format!("/proc/{pid}/uid_map"),
-        format!("{} {uid} {}\n", owner.uid, owner.count),
-    )
-    .and_then(|()| {
-        std::fs::write(
-            format!("/proc/{pid}/gid_map"),
-            format!("{} {gid} {}\n", owner.gid, owner.count),
-        )
-    })
-    .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
+    let lines = |owner: u32, inside: u32| {
+        let mut lines = format!("{owner} {inside} {}\n", known.count);
+        if setup.runtime.is_some() && owner != inside {
+            // A runtime makes files as root, and gives them to the cell's user right afterwards.
+            lines.push_str(&format!("{inside} 0 1\n"));
+        }
+        lines
+    };
+    let map = |name: &str, lines: String| std::fs::write(format!("/proc/{pid}/{name}"), lines);
+    let fd = map("uid_map", lines(known.uid, setup.uid))
+        .and_then(|()| map("gid_map", lines(known.gid, setup.gid)))
+        .and_then(|()| File::open(format!("/proc/{pid}/ns/user")));
     // SAFETY: `pid` is our unreaped child; kill and waitpid take no other pointers.
     unsafe {
         libc::kill(pid as i32, libc::SIGKILL);
@@ -98,7 +99,12 @@ pub(super) fn unshare(setup: &Setup) -> Result<(), Failed> {
         flags |= libc::CLONE_NEWNET;
     }
     if setup.isolation == Isolation::User {
-        new_user_namespace(setup, flags)?;
+        if setup.runtime.is_some() {
+            // A runtime is root in its namespace, and makes another one for its sandbox.
+            new_user_namespace(setup, (0, 0), flags)?;
+            return hostname();
+        }
+        new_user_namespace(setup, (setup.uid, setup.gid), flags)?;
         // Nothing inside may make another one. The filter says so too.
         let _ = std::fs::write("/proc/sys/user/max_user_namespaces", "0");
     } else {
@@ -118,14 +124,16 @@ fn clocks() -> Result<(), Failed> {
     std::fs::write("/proc/self/timens_offsets", offsets).step("set the clocks")
 }
 
-fn new_user_namespace(setup: &Setup, flags: libc::c_int) -> Result<(), Failed> {
+/// Enters a user namespace in which this user has the number `inside`.
+fn new_user_namespace(setup: &Setup, inside: (u32, u32), flags: libc::c_int) -> Result<(), Failed> {
     // SAFETY: takes flags only; this process has one thread.
     check(unsafe { libc::unshare(flags | libc::CLONE_NEWUSER) }.into())
         .step("unshare the user namespace")?;
     let (uid, gid) = (setup.uid, setup.gid);
     std::fs::write("/proc/self/setgroups", "deny").step("deny setgroups")?;
-    std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1\n")).step("map the user")?;
-    std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1\n")).step("map the group")
+    let line = |inside: u32, outside: u32| format!("{inside} {outside} 1\n");
+    std::fs::write("/proc/self/uid_map", line(inside.0, uid)).step("map the user")?;
+    std::fs::write("/proc/self/gid_map", line(inside.1, gid)).step("map the group")
 }
 
 fn hostname() -> Result<(), Failed> {
@@ -198,6 +206,22 @@ fn fork_into(group: &File) -> io::Result<libc::c_long> {
 /// Root's last privileged act: become the cell's user, then enter a user namespace as it, so that
 /// limits are counted per cell.
 pub(super) fn become_cell_user(setup: &Setup) -> Result<(), Failed> {
+    set_user(setup)?;
+    // The change of user made /proc/self root's; the mappings are written there.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
+        .step("own /proc/self")?;
+    new_user_namespace(setup, (setup.uid, setup.gid), 0)
+}
+
+/// Becomes the cell's user in a container that has started us as root.
+pub(super) fn become_user(setup: &Setup) -> Result<(), Failed> {
+    if setup.uid == 0 || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    set_user(setup)
+}
+
+fn set_user(setup: &Setup) -> Result<(), Failed> {
     let (uid, gid) = (setup.uid, setup.gid);
     // SAFETY: these take numbers (and an empty list); this process has one thread.
     unsafe {
@@ -205,10 +229,7 @@ pub(super) fn become_cell_user(setup: &Setup) -> Result<(), Failed> {
         check(libc::setresgid(gid, gid, gid).into()).step("become the cell's group")?;
         check(libc::setresuid(uid, uid, uid).into()).step("become the cell's user")?;
     }
-    // The change of user made /proc/self root's; the mappings below are written there.
-    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
-        .step("own /proc/self")?;
-    new_user_namespace(setup, 0)
+    Ok(())
 }
 
 /// Root's last privileged act for a fake root: enter the user namespace in which the cell's users

@@ -27,7 +27,7 @@ impl<'a> Overlays<'a> {
     pub(super) fn new(scratch: BorrowedFd<'a>, setup: &Setup) -> Self {
         Self {
             scratch,
-            owner: (Uid::from_raw(setup.uid), Gid::from_raw(setup.gid)),
+            owner: setup.owner_here(),
             made: 0,
             layers: Vec::new(),
         }

@@ -6,10 +6,13 @@ use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 use super::{Failed, Step, check};
 use crate::wire::Limits;
 
+/// The last number that a descriptor can have; gVisor refuses larger ones.
+const LAST: u32 = i32::MAX as u32;
+
 /// Closes everything but the stream (0), the liveness pipe (1) and the null device (2).
 pub(super) fn close_inherited() -> Result<(), Failed> {
     // SAFETY: nothing in this fresh process owns a descriptor above 2.
-    check(unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) })
+    check(unsafe { libc::syscall(libc::SYS_close_range, 3u32, LAST, 0u32) })
         .map(drop)
         .step("close inherited descriptors")
 }
@@ -130,9 +133,42 @@ pub(super) fn drop_all(fake_root: bool) -> Result<(), Failed> {
     } else {
         CapabilitySet::empty()
     };
-    // Not traceable by the cell's own processes, which have the same user id.
+    not_traceable()?;
+    empty_bounding_set(kept)?;
+    let mut bits = CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    if !fake_root {
+        bits |= CapabilitiesSecureBits::NO_ROOT
+            | CapabilitiesSecureBits::NO_ROOT_LOCKED
+            | CapabilitiesSecureBits::NO_SETUID_FIXUP
+            | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED;
+    }
+    rustix::thread::set_capabilities_secure_bits(bits).step("lock the secure bits")?;
+    keep_only(kept, is_kernel_root)
+}
+
+/// The same in a container, whose runtime may have done a part already: without capabilities there
+/// is no bounding set to empty. What counts is verified. `uid` is root where a runtime has only one
+/// user, who is an ordinary one outside.
+pub(super) fn drop_what_is_left(uid: u32) -> Result<(), Failed> {
+    not_traceable()?;
+    let has = rustix::thread::capabilities(None).step("read capabilities")?;
+    if !has.effective.is_empty() {
+        empty_bounding_set(CapabilitySet::empty())?;
+    }
+    keep_only(CapabilitySet::empty(), || {
+        uid != 0 && rustix::process::geteuid().is_root()
+    })
+}
+
+/// Not traceable by the cell's own processes, which have the same user id.
+fn not_traceable() -> Result<(), Failed> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
-        .step("forbid tracing of the cell's init")?;
+        .step("forbid tracing of the cell's init")
+}
+
+fn empty_bounding_set(kept: CapabilitySet) -> Result<(), Failed> {
     for capability in 0..64u64 {
         if kept.bits() & (1 << capability) != 0 {
             continue;
@@ -148,16 +184,12 @@ pub(super) fn drop_all(fake_root: bool) -> Result<(), Failed> {
             }
         }
     }
-    let mut bits = CapabilitiesSecureBits::KEEP_CAPS_LOCKED
-        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
-        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
-    if !fake_root {
-        bits |= CapabilitiesSecureBits::NO_ROOT
-            | CapabilitiesSecureBits::NO_ROOT_LOCKED
-            | CapabilitiesSecureBits::NO_SETUID_FIXUP
-            | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED;
-    }
-    rustix::thread::set_capabilities_secure_bits(bits).step("lock the secure bits")?;
+    Ok(())
+}
+
+/// Gives up all other capabilities, and verifies that nothing more is left and that the user is
+/// none who has power by itself.
+fn keep_only(kept: CapabilitySet, is_powerful: impl Fn() -> bool) -> Result<(), Failed> {
     let wanted = CapabilitySets {
         effective: kept,
         permitted: kept,
@@ -167,7 +199,7 @@ pub(super) fn drop_all(fake_root: bool) -> Result<(), Failed> {
     rustix::thread::set_no_new_privs(true).step("set no_new_privs")?;
     let left = rustix::thread::capabilities(None).step("read capabilities back")?;
     let locked = rustix::thread::no_new_privs().step("read no_new_privs back")?;
-    if left != wanted || !locked || is_kernel_root() {
+    if left != wanted || !locked || is_powerful() {
         return Err(Failed {
             step: "verify that no privilege is left".into(),
             errno: libc::EPERM,

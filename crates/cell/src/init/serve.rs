@@ -1,8 +1,6 @@
 //! PID 1's loop: requests in, events out, children reaped. It never waits for one of them alone.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,11 +9,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::child::Starter;
 use super::command::Command;
+use super::files::Files;
 use super::guard::Guard;
 use super::link::Link;
 use super::watch::{Eyes, Watch};
+use super::{family, stats};
 use crate::wire::{
-    Event, Exit, Isolation, KilledAll, Request, Setup, Spawn, SpawnError, SpawnStage, StatsReply,
+    Event, Exit, Isolation, KilledAll, Request, Setup, Spawn, SpawnError, SpawnStage,
 };
 
 /// More commands than any harness has under way; a bound for a broken one.
@@ -30,7 +30,8 @@ pub(super) fn run(link: Link, setup: Setup, eyes: Eyes) -> ExitCode {
     let Ok(starter) = Starter::new(setup.env, &setup.cwd, direct) else {
         return ExitCode::FAILURE;
     };
-    let watch = if direct {
+    // A container's limits are held by who made it.
+    let watch = if direct || setup.isolation == Isolation::Given {
         None
     } else {
         let watch = Watch::new(setup.limits.clone(), eyes);
@@ -42,6 +43,8 @@ pub(super) fn run(link: Link, setup: Setup, eyes: Eyes) -> ExitCode {
     };
     let mut init = Init {
         link,
+        files: Files::new(&setup.work_tree),
+        since: Instant::now(),
         starter,
         guard: Guard::new(watch, &setup.limits),
         commands: BTreeMap::new(),
@@ -65,6 +68,8 @@ pub(super) fn run(link: Link, setup: Setup, eyes: Eyes) -> ExitCode {
 
 struct Init {
     link: Link,
+    files: Files,
+    since: Instant,
     starter: Starter,
     commands: BTreeMap<u32, Command>,
     /// Requests that wait until nothing is left alive.
@@ -81,9 +86,6 @@ impl Init {
             PollFd::new(&self.link, PollFlags::IN),
             PollFd::new(children, PollFlags::IN),
         ];
-        if self.link.unsent() > 0 {
-            poll[0] = PollFd::new(&self.link, PollFlags::IN | PollFlags::OUT);
-        }
         let mut watched = Vec::new();
         for (id, command) in &self.commands {
             if let Some(fd) = command.readable(&self.link) {
@@ -94,6 +96,10 @@ impl Init {
                 poll.push(PollFd::from_borrowed_fd(fd, PollFlags::OUT));
                 watched.push((*id, false));
             }
+        }
+        // After all that is watched for itself: whatever wakes us, `tell` sends what it can.
+        if let Some(fd) = self.link.waiting() {
+            poll.push(PollFd::from_borrowed_fd(fd, PollFlags::OUT));
         }
         let deadlines = self.commands.values().filter_map(Command::deadline);
         let deadline = deadlines.chain(self.guard.due(&self.commands)).min();
@@ -211,14 +217,23 @@ impl Init {
                 }
             }
             Request::Stats => {
-                let reply = StatsReply {
-                    commands: self.commands.values().filter(|c| c.is_live()).count() as u32,
-                    resident: resident(),
-                };
+                let live = self.commands.values().filter(|c| c.is_live()).count();
+                let reply = stats::count(live as u32, self.direct, self.since);
                 self.link.event(id, &Event::Stats(reply));
             }
+            Request::Stat(request) => self.link.event(id, &self.files.stat(&request)),
+            Request::Read(request) => self.link.event(id, &self.files.read(&request)),
+            Request::Write(request, bytes) => {
+                self.link.event(id, &self.files.write(&request, &bytes));
+            }
+            Request::List(request) => self.link.event(id, &self.files.list(&request)),
+            Request::MakeDirectory(request) => {
+                self.link.event(id, &self.files.make_directory(&request));
+            }
+            Request::Remove(request) => self.link.event(id, &self.files.remove(&request)),
+            Request::Rename(request) => self.link.event(id, &self.files.rename(&request)),
         }
-        true
+        !self.link.is_full()
     }
 
     fn spawn(&mut self, id: u32, spawn: &Spawn) -> Result<i32, SpawnError> {
@@ -278,23 +293,10 @@ impl Init {
             unsafe { libc::kill(-command.pid, libc::SIGKILL) };
         }
         // What left its group is still our descendant, since we are its subreaper.
-        let mut known = vec![std::process::id() as i32];
-        let mut next = 0;
-        while next < known.len() {
-            let pid = known[next];
-            next += 1;
-            let path = format!("/proc/{pid}/task/{pid}/children");
-            for child in std::fs::read_to_string(path)
-                .unwrap_or_default()
-                .split_whitespace()
-            {
-                if let Ok(child) = child.parse() {
-                    // SAFETY: as above; a descendant's number can't be reused while it is unreaped
-                    // and its parent is one of ours.
-                    unsafe { libc::kill(child, libc::SIGKILL) };
-                    known.push(child);
-                }
-            }
+        for pid in family::descendants() {
+            // SAFETY: as above; a descendant's number can't be reused while it is unreaped and its
+            // parent is one of ours.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
         }
     }
 
@@ -337,14 +339,4 @@ fn child_signals() -> std::io::Result<OwnedFd> {
 fn drain(children: &OwnedFd) {
     let mut infos = [0u8; 1024];
     while rustix::io::read(children.as_fd(), &mut infos).is_ok_and(|n| n > 0) {}
-}
-
-/// Resident memory in bytes; zero when /proc can't tell.
-fn resident() -> u64 {
-    let mut text = String::new();
-    let read = File::open("/proc/self/statm").and_then(|mut file| file.read_to_string(&mut text));
-    let pages = read
-        .ok()
-        .and_then(|_| text.split_whitespace().nth(1)?.parse::<u64>().ok());
-    pages.unwrap_or(0) * 4096
 }

@@ -22,7 +22,7 @@ use recto_protocol::ports::cell::CellError;
 use self::trees::Trees;
 use crate::aftermath::Aftermath;
 use crate::layer;
-use crate::spec::{CELL_USER, CellSpec, FAKE_ROOT_USERS};
+use crate::spec::{Backend, CELL_USER, CellSpec, FAKE_ROOT_USERS};
 use crate::wire::{IdMap, Isolation, Mount, MountKind, Setup, Upper};
 
 /// The private home directory of an isolated cell.
@@ -58,6 +58,15 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     }
     if spec.policy.access == Access::DangerFullAccess {
         return Ok(direct(spec, work_tree));
+    }
+    if spec.backend == Backend::Direct {
+        return Err(CellError::Unavailable {
+            reason: "the backend `direct` isolates nothing, and the policy asks for isolation"
+                .into(),
+            remedy: "Choose another `cell.backend`, or run without isolation: \
+                     `--sandbox danger-full-access`."
+                .into(),
+        });
     }
     let root = rustix::process::geteuid().is_root();
     let (uid, gid) = user(spec, root)?;
@@ -130,7 +139,8 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             gid,
             fake_root,
             network_open,
-            cwd: spec.cwd.clone().unwrap_or(work_tree),
+            cwd: spec.cwd.clone().unwrap_or_else(|| work_tree.clone()),
+            work_tree,
             env,
             home: HOME.into(),
             mounts,
@@ -138,6 +148,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             without_landlock: spec.without_landlock,
             limits: limits::decide(&spec.limits, watched),
             doors: doors.iter().map(|door| door.at).collect(),
+            runtime: None,
         },
         stubs: trees.stubs,
         aftermath: trees.aftermath,
@@ -208,7 +219,8 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             gid: rustix::process::getegid().as_raw(),
             fake_root: false,
             network_open: true,
-            cwd: spec.cwd.clone().unwrap_or(work_tree),
+            cwd: spec.cwd.clone().unwrap_or_else(|| work_tree.clone()),
+            work_tree,
             env: env::direct(
                 spec,
                 &files::user_name(rustix::process::geteuid().as_raw(), false),
@@ -219,6 +231,7 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             without_landlock: spec.without_landlock,
             limits: limits::decide(&spec.limits, Vec::new()),
             doors: Vec::new(),
+            runtime: None,
         },
         stubs: Vec::new(),
         aftermath: Vec::new(),

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::command::{self, Act, Acts};
+use crate::wire::files::{FileRefused, Why};
 use crate::wire::{self, Decoder, Event, Frame, Hello, KilledAll, Refused, Request, StatsReply};
 
 /// Frames that wait to be written; a client that is slower slows its commands.
@@ -159,11 +160,29 @@ impl Connection {
                     let event = cell.stats().await.map(|stats| {
                         Event::Stats(StatsReply {
                             commands: stats.commands,
+                            processes: stats.processes,
+                            memory: stats.memory,
                             resident: stats.own_memory,
+                            cpu_ms: stats.cpu_ms,
+                            written: stats.written,
+                            uptime_ms: stats.uptime_ms,
                         })
                     });
                     (id, answer(&out, id, event).await)
                 });
+            }
+            Request::Stat(_)
+            | Request::Read(_)
+            | Request::Write(..)
+            | Request::List(_)
+            | Request::MakeDirectory(_)
+            | Request::Remove(_)
+            | Request::Rename(_) => {
+                let refused = FileRefused {
+                    why: Why::System,
+                    errno: libc::EOPNOTSUPP,
+                };
+                return put(&out, id, &Event::FileRefused(refused)).await;
             }
             Request::Hello(_) | Request::Setup(_) | Request::Filter(_) => return false,
         }

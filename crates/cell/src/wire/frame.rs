@@ -32,6 +32,12 @@ pub(crate) fn put_frame(out: &mut Vec<u8>, kind: u8, id: u32, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
+/// The payload's length that a header announces.
+pub(crate) fn payload_length(header: &[u8; HEADER]) -> usize {
+    let [l0, l1, l2, l3, ..] = *header;
+    u32::from_le_bytes([l0, l1, l2, l3]) as usize
+}
+
 /// Cuts a byte stream into frames. Never holds more than one payload beyond what was read.
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -58,16 +64,16 @@ impl Decoder {
         let Some(header) = self.buffer.first_chunk::<HEADER>() else {
             return Ok(None);
         };
-        let [l0, l1, l2, l3, kind, i0, i1, i2, i3] = *header;
-        let len = u32::from_le_bytes([l0, l1, l2, l3]);
-        if len as usize > self.max {
+        let [_, _, _, _, kind, i0, i1, i2, i3] = *header;
+        let len = payload_length(header);
+        if len > self.max {
             return Err(Error::TooLong { len, max: self.max });
         }
-        if self.buffer.len() < HEADER + len as usize {
+        if self.buffer.len() < HEADER + len {
             return Ok(None);
         }
         self.buffer.advance(HEADER);
-        let payload = self.buffer.split_to(len as usize).freeze();
+        let payload = self.buffer.split_to(len).freeze();
         Ok(Some(Frame {
             kind,
             id: u32::from_le_bytes([i0, i1, i2, i3]),

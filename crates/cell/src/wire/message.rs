@@ -1,8 +1,15 @@
-//! The messages that frames carry, and their codes. The number space 0x20–0x2f is kept for files.
+//! The messages that frames carry, and their codes.
+//!
+//! Free for what is to come: 0x17–0x1f towards the cell, 0x98–0x9f from it. Messages about files
+//! are 0x20–0x2f and 0xa0–0xaf; they live in [`super::files`].
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::files::{
+    FileRefused, List, ListReply, MakeDirectory, Read, Remove, Rename, Stat, StatReply, Write,
+    mixed, put_mixed,
+};
 use super::{Error, Frame, Setup, put_frame};
 
 /// Codes of what the harness sends.
@@ -19,6 +26,13 @@ pub(crate) enum RequestKind {
     Signal = 0x14,
     KillAll = 0x15,
     Stats = 0x16,
+    Stat = 0x20,
+    Read = 0x21,
+    Write = 0x22,
+    List = 0x23,
+    MakeDirectory = 0x24,
+    Remove = 0x25,
+    Rename = 0x26,
 }
 
 /// Codes of what a cell sends.
@@ -39,6 +53,11 @@ pub(crate) enum EventKind {
     Reached = 0x98,
     Refused = 0x9e,
     Limited = 0x9f,
+    Stat = 0xa0,
+    Data = 0xa1,
+    List = 0xa2,
+    Done = 0xa3,
+    FileRefused = 0xa4,
 }
 
 /// What the harness asks of a cell. The id is in the frame.
@@ -55,10 +74,18 @@ pub(crate) enum Request {
     Signal(Signal),
     KillAll,
     Stats,
+    Stat(Stat),
+    Read(Read),
+    /// How, and the bytes.
+    Write(Write, Bytes),
+    List(List),
+    MakeDirectory(MakeDirectory),
+    Remove(Remove),
+    Rename(Rename),
 }
 
 /// What a cell says. The id is in the frame.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Hello(Hello),
     Launched(Launched),
@@ -77,6 +104,13 @@ pub(crate) enum Event {
     Refused(Refused),
     /// Only from a relay: a limit that was reached, in words.
     Limited(Limited),
+    Stat(StatReply),
+    /// The file's size, and the bytes that were asked for.
+    Data(u64, Bytes),
+    List(ListReply),
+    /// A change to a file was made.
+    Done,
+    FileRefused(FileRefused),
 }
 
 /// The version a side speaks.
@@ -194,13 +228,23 @@ pub(crate) struct KilledAll {
     pub(crate) reaped: u32,
 }
 
-/// What PID 1 knows of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What PID 1 knows of the cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StatsReply {
     /// Commands not yet ended.
     pub(crate) commands: u32,
-    /// Resident memory of PID 1, in bytes.
+    /// Processes besides PID 1.
+    pub(crate) processes: u32,
+    /// Resident bytes of them and of PID 1.
+    pub(crate) memory: u64,
+    /// Resident bytes of PID 1.
     pub(crate) resident: u64,
+    /// Processor time of all that runs or ran, in milliseconds.
+    pub(crate) cpu_ms: u64,
+    /// Bytes written to storage by all that runs or ran.
+    pub(crate) written: u64,
+    /// Milliseconds since the greeting.
+    pub(crate) uptime_ms: u64,
 }
 
 /// A limit was reached, and something was done about it.
@@ -267,12 +311,21 @@ impl Request {
             Self::Signal(m) => put_json(out, K::Signal as u8, id, m),
             Self::KillAll => put_frame(out, K::KillAll as u8, id, &[]),
             Self::Stats => put_frame(out, K::Stats as u8, id, &[]),
+            Self::Stat(m) => put_json(out, K::Stat as u8, id, m),
+            Self::Read(m) => put_json(out, K::Read as u8, id, m),
+            Self::Write(m, bytes) => {
+                put_frame(out, K::Write as u8, id, &put_mixed(m, bytes));
+            }
+            Self::List(m) => put_json(out, K::List as u8, id, m),
+            Self::MakeDirectory(m) => put_json(out, K::MakeDirectory as u8, id, m),
+            Self::Remove(m) => put_json(out, K::Remove as u8, id, m),
+            Self::Rename(m) => put_json(out, K::Rename as u8, id, m),
         }
     }
 
     /// Reads a request.
     pub(crate) fn read(frame: &Frame) -> Result<Self, Error> {
-        const KINDS: [RequestKind; 10] = [
+        const KINDS: [RequestKind; 17] = [
             RequestKind::Hello,
             RequestKind::Setup,
             RequestKind::Filter,
@@ -283,6 +336,13 @@ impl Request {
             RequestKind::Signal,
             RequestKind::KillAll,
             RequestKind::Stats,
+            RequestKind::Stat,
+            RequestKind::Read,
+            RequestKind::Write,
+            RequestKind::List,
+            RequestKind::MakeDirectory,
+            RequestKind::Remove,
+            RequestKind::Rename,
         ];
         let kind = KINDS.into_iter().find(|kind| *kind as u8 == frame.kind);
         Ok(match kind.ok_or(Error::UnknownType(frame.kind))? {
@@ -296,6 +356,16 @@ impl Request {
             RequestKind::Signal => Self::Signal(json(frame)?),
             RequestKind::KillAll => Self::KillAll,
             RequestKind::Stats => Self::Stats,
+            RequestKind::Stat => Self::Stat(json(frame)?),
+            RequestKind::Read => Self::Read(json(frame)?),
+            RequestKind::Write => {
+                let (message, bytes) = mixed(frame)?;
+                Self::Write(message, bytes)
+            }
+            RequestKind::List => Self::List(json(frame)?),
+            RequestKind::MakeDirectory => Self::MakeDirectory(json(frame)?),
+            RequestKind::Remove => Self::Remove(json(frame)?),
+            RequestKind::Rename => Self::Rename(json(frame)?),
         })
     }
 }
@@ -310,10 +380,7 @@ impl Event {
             Self::SetupError(m) => put_json(out, K::SetupError as u8, id, m),
             Self::Started(m) => put_json(out, K::Started as u8, id, m),
             Self::SpawnError(m) => put_json(out, K::SpawnError as u8, id, m),
-            Self::Output(offset, bytes) => {
-                let payload = [&offset.to_le_bytes()[..], bytes].concat();
-                put_frame(out, K::Output as u8, id, &payload);
-            }
+            Self::Output(offset, bytes) => put_numbered(out, K::Output as u8, id, *offset, bytes),
             Self::Dropped(m) => put_json(out, K::Dropped as u8, id, m),
             Self::Exited(m) => put_json(out, K::Exited as u8, id, m),
             Self::InputTaken(m) => put_json(out, K::InputTaken as u8, id, m),
@@ -322,12 +389,17 @@ impl Event {
             Self::Reached(m) => put_json(out, K::Reached as u8, id, m),
             Self::Refused(m) => put_json(out, K::Refused as u8, id, m),
             Self::Limited(m) => put_json(out, K::Limited as u8, id, m),
+            Self::Stat(m) => put_json(out, K::Stat as u8, id, m),
+            Self::Data(size, bytes) => put_numbered(out, K::Data as u8, id, *size, bytes),
+            Self::List(m) => put_json(out, K::List as u8, id, m),
+            Self::Done => put_frame(out, K::Done as u8, id, &[]),
+            Self::FileRefused(m) => put_json(out, K::FileRefused as u8, id, m),
         }
     }
 
     /// Reads an event.
     pub(crate) fn read(frame: &Frame) -> Result<Self, Error> {
-        const KINDS: [EventKind; 14] = [
+        const KINDS: [EventKind; 19] = [
             EventKind::Hello,
             EventKind::Launched,
             EventKind::SetupError,
@@ -342,6 +414,11 @@ impl Event {
             EventKind::Reached,
             EventKind::Refused,
             EventKind::Limited,
+            EventKind::Stat,
+            EventKind::Data,
+            EventKind::List,
+            EventKind::Done,
+            EventKind::FileRefused,
         ];
         let kind = KINDS.into_iter().find(|kind| *kind as u8 == frame.kind);
         Ok(match kind.ok_or(Error::UnknownType(frame.kind))? {
@@ -351,10 +428,8 @@ impl Event {
             EventKind::Started => Self::Started(json(frame)?),
             EventKind::SpawnError => Self::SpawnError(json(frame)?),
             EventKind::Output => {
-                let Some((offset, _)) = frame.payload.split_first_chunk::<8>() else {
-                    return Err(Error::Malformed(frame.kind));
-                };
-                Self::Output(u64::from_le_bytes(*offset), frame.payload.slice(8..))
+                let (offset, bytes) = numbered(frame)?;
+                Self::Output(offset, bytes)
             }
             EventKind::Dropped => Self::Dropped(json(frame)?),
             EventKind::Exited => Self::Exited(json(frame)?),
@@ -364,6 +439,14 @@ impl Event {
             EventKind::Reached => Self::Reached(json(frame)?),
             EventKind::Refused => Self::Refused(json(frame)?),
             EventKind::Limited => Self::Limited(json(frame)?),
+            EventKind::Stat => Self::Stat(json(frame)?),
+            EventKind::Data => {
+                let (size, bytes) = numbered(frame)?;
+                Self::Data(size, bytes)
+            }
+            EventKind::List => Self::List(json(frame)?),
+            EventKind::Done => Self::Done,
+            EventKind::FileRefused => Self::FileRefused(json(frame)?),
         })
     }
 }
@@ -372,6 +455,18 @@ fn put_json<T: Serialize>(out: &mut Vec<u8>, kind: u8, id: u32, message: &T) {
     // Plain structs with string keys always serialise; an empty payload would be refused.
     let payload = serde_json::to_vec(message).unwrap_or_default();
     put_frame(out, kind, id, &payload);
+}
+
+/// A payload that is a number and raw bytes.
+fn put_numbered(out: &mut Vec<u8>, kind: u8, id: u32, number: u64, bytes: &[u8]) {
+    put_frame(out, kind, id, &[&number.to_le_bytes()[..], bytes].concat());
+}
+
+fn numbered(frame: &Frame) -> Result<(u64, Bytes), Error> {
+    let number = frame.payload.first_chunk();
+    let number = number.ok_or(Error::Malformed(frame.kind))?;
+    let bytes = frame.payload.slice(number.len()..);
+    Ok((u64::from_le_bytes(*number), bytes))
 }
 
 fn json<T: DeserializeOwned>(frame: &Frame) -> Result<T, Error> {
@@ -383,7 +478,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::{Decoder, MAX_EVENT};
+    use crate::wire::files::{How, Kind, Name, Why};
+    use crate::wire::{Decoder, MAX_EVENT, MAX_REQUEST};
 
     proptest! {
         #[test]
@@ -416,6 +512,24 @@ mod tests {
             Event::Stats(StatsReply {
                 commands: 1,
                 resident: 4096,
+                ..StatsReply::default()
+            }),
+            Event::Stat(StatReply {
+                kind: Kind::Link,
+                size: 3,
+                mode: 0o777,
+                modified: (-1, 5),
+                target: Some(Name::Bytes(vec![0xff])),
+            }),
+            Event::Data(9, Bytes::from_static(b"abc")),
+            Event::List(ListReply {
+                entries: vec![(Name::Text("a".into()), Kind::File)],
+                next: Some(7),
+            }),
+            Event::Done,
+            Event::FileRefused(FileRefused {
+                why: Why::System,
+                errno: 2,
             }),
             Event::Refused(Refused {
                 reason: "program not found".into(),
@@ -433,5 +547,23 @@ mod tests {
             let frame = decoder.next().unwrap().unwrap();
             assert_eq!((Event::read(&frame).unwrap(), frame.id), (event, 3));
         }
+    }
+
+    #[test]
+    fn a_write_reads_back() {
+        let message = Write {
+            path: Name::Text("a/b".into()),
+            how: How::At { offset: 7 },
+        };
+        let request = Request::Write(message.clone(), Bytes::from_static(b"\0raw"));
+        let mut bytes = Vec::new();
+        request.put(&mut bytes, 3);
+        let mut decoder = Decoder::new(MAX_REQUEST);
+        decoder.buffer().extend_from_slice(&bytes);
+        let frame = decoder.next().unwrap().unwrap();
+        let Ok(Request::Write(read, raw)) = Request::read(&frame) else {
+            panic!("{frame:?}");
+        };
+        assert_eq!((read, &raw[..]), (message, &b"\0raw"[..]));
     }
 }

@@ -1,17 +1,18 @@
 //! The cell protocol, version 1: frames on one byte stream. `docs/cell.md` describes it.
 
+pub(crate) mod files;
 mod frame;
 mod message;
 mod setup;
 
-pub(crate) use frame::{Decoder, Frame, HEADER, MAX_EVENT, MAX_REQUEST, put_frame};
+pub(crate) use frame::{Decoder, Frame, HEADER, MAX_EVENT, MAX_REQUEST, payload_length, put_frame};
 pub(crate) use message::{
     Act, Dropped, Event, EventKind, Exit, Hello, InputTaken, KilledAll, Launched, LimitKind,
     LimitName, Limited, Reached, Refused, Request, Resize, SetupError, Signal, Spawn, SpawnError,
     SpawnStage, Started, StatsReply,
 };
 pub(crate) use setup::{
-    Cgroup, IdMap, Isolation, Limits, Mount, MountKind, Setup, SweepOrder, Upper,
+    Cgroup, IdMap, Isolation, Limits, Mount, MountKind, Runtime, Setup, SweepOrder, Upper,
 };
 
 /// The protocol's version, exchanged in the first frame of each side.
@@ -24,7 +25,7 @@ pub enum Error {
     #[error("frame of {len} bytes, at most {max} are allowed")]
     TooLong {
         /// The announced length.
-        len: u32,
+        len: usize,
         /// The limit.
         max: usize,
     },

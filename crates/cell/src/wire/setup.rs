@@ -17,6 +17,8 @@ pub(crate) enum Isolation {
     User,
     /// As root: namespaces first, then a dedicated user, then a user namespace.
     Root,
+    /// Somebody else has made the place already; only privileges are given up.
+    Given,
 }
 
 /// The whole place to build.
@@ -32,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) fake_root: bool,
     /// Keeps the host's network instead of an empty one.
     pub(crate) network_open: bool,
+    /// The work tree, by its path inside; files are relative to it.
+    pub(crate) work_tree: PathBuf,
     /// The working directory of commands that name none.
     pub(crate) cwd: PathBuf,
     /// Every command's environment.
@@ -48,6 +52,44 @@ pub(crate) struct Setup {
     /// Listeners on the cell's own loopback to hand to the harness.
     #[serde(default)]
     pub(crate) doors: Vec<std::net::SocketAddrV4>,
+    /// What PID 1 becomes instead of serving by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<Runtime>,
+}
+
+impl Setup {
+    /// The cell's user and group as PID 1 has to write them while it builds.
+    pub(crate) fn owner_here(&self) -> (rustix::fs::Uid, rustix::fs::Gid) {
+        let only_root = self.runtime.is_some() && self.isolation == Isolation::User;
+        let (uid, gid) = if only_root {
+            (0, 0)
+        } else {
+            (self.uid, self.gid)
+        };
+        (
+            rustix::fs::Uid::from_raw(uid),
+            rustix::fs::Gid::from_raw(gid),
+        )
+    }
+}
+
+/// A container runtime. Its container shows the set-up's mounts and files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Runtime {
+    /// The program, by its path outside.
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// The bundle's `config.json`.
+    pub(crate) config: String,
+    /// Mount points that the runtime fills itself: devices, /proc, scratch.
+    pub(crate) places: Vec<PathBuf>,
+}
+
+impl Runtime {
+    /// Where the bundle lies, in a mount namespace of its own; something that every system has.
+    pub(crate) const PLACE: &str = "/run";
+    /// The root file system in it.
+    pub(crate) const ROOTFS: &str = "rootfs";
 }
 
 /// One thing to show inside.

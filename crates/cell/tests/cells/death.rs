@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use recto_cell::{CellSpec, GitView, Layer, LayerError, launch};
+use recto_cell::{Backend, CellSpec, GitView, Layer, LayerError, launch};
 use recto_protocol::policy::{Access, Policy};
 use recto_protocol::ports::cell::CellError;
 
@@ -13,7 +13,8 @@ use crate::support::{Place, eventually, processes_with, run, sh};
 
 crate::cases! {
     a_killed_harness_leaves_nothing, a_killed_harness_leaves_no_plant, a_killed_harness_lets_go_of_its_layer, killed_at_any_moment, a_killed_direct_harness_leaves_nothing,
-    without_user_namespaces_nothing_runs,
+    without_user_namespaces_nothing_runs, a_killed_gvisor_harness_leaves_nothing,
+    gvisor_killed_at_any_moment,
 }
 
 /// `harness MODE TREE`: a harness to be killed, or one on a machine that lacks something.
@@ -29,6 +30,9 @@ pub fn harness(args: &[String]) -> ExitCode {
         policy.access = Access::DangerFullAccess;
     }
     let mut spec = CellSpec::new(policy, tree);
+    if mode == "gvisor" {
+        spec.backend = Backend::Gvisor;
+    }
     spec.path = "/usr/bin:/bin".into();
     if mode == "layer" {
         let layer = Layer::make(Path::new(tree).with_file_name("layer"));
@@ -88,7 +92,8 @@ pub fn left(place: &Place) -> Vec<String> {
         .iter()
         .map(|pid| format!("process {pid}"))
         .collect();
-    let inits = processes_with("cell-init");
+    let mut inits = processes_with("cell-init");
+    inits.extend(processes_with("runsc"));
     let mounts =
         |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     left.extend(
@@ -201,6 +206,34 @@ async fn killed_at_any_moment() {
                 && groups_of(child.id()).is_empty()
         })
         .await;
+    }
+}
+
+/// Neither `runsc` nor its sandbox, its file server or its notes outlive the harness.
+async fn a_killed_gvisor_harness_leaves_nothing() {
+    if !crate::conformance::is_there(Backend::Gvisor) {
+        return;
+    }
+    let place = Place::new();
+    let mut child = start("gvisor", &place.tree());
+    assert_eq!(first_line(&mut child), "up\n");
+    assert!(!left(&place).is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually("nothing is left", || left(&place).is_empty()).await;
+}
+
+async fn gvisor_killed_at_any_moment() {
+    if !crate::conformance::is_there(Backend::Gvisor) {
+        return;
+    }
+    for step in 0..20 {
+        let place = Place::new();
+        let mut child = start("gvisor", &place.tree());
+        tokio::time::sleep(Duration::from_millis(step * 25)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        eventually("nothing is left", || left(&place).is_empty()).await;
     }
 }
 

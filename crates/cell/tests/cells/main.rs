@@ -6,9 +6,11 @@
 
 mod commands;
 mod confinement;
+mod conformance;
 mod death;
 mod doors;
 mod faults;
+mod files;
 mod git;
 mod layers;
 mod limits;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
     let cases: Vec<Case> = [
         commands::CASES,
         confinement::CASES,
+        conformance::CASES,
+        files::CASES,
         git::CASES,
         layers::CASES,
         limits::CASES,

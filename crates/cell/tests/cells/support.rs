@@ -24,6 +24,32 @@ macro_rules! cases {
     };
 }
 
+/// Lists cases once for each backend; the first word comes before their names.
+#[macro_export]
+macro_rules! every_backend {
+    ($prefix:literal, $($name:ident),* $(,)?) => {
+        pub const CASES: &[$crate::support::Case] = &[
+            $($crate::one_backend!("namespaces::", $prefix, Namespaces, $name),)*
+            $($crate::one_backend!("direct::", $prefix, Direct, $name),)*
+            $($crate::one_backend!("gvisor::", $prefix, Gvisor, $name),)*
+        ];
+    };
+}
+
+/// One case of one backend.
+#[macro_export]
+macro_rules! one_backend {
+    ($of:literal, $prefix:literal, $backend:ident, $name:ident) => {
+        (concat!($of, $prefix, stringify!($name)), || {
+            Box::pin($crate::conformance::unless_excepted(
+                recto_cell::Backend::$backend,
+                stringify!($name),
+                $name,
+            ))
+        })
+    };
+}
+
 /// Longer than anything takes; a case that hangs must end.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -187,4 +213,68 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("never: {what}");
+}
+
+/// Commands with an open standard input.
+pub trait WithInput {
+    fn with_input(self) -> Self;
+}
+
+impl WithInput for Command {
+    fn with_input(mut self) -> Self {
+        self.stdin = true;
+        self
+    }
+}
+
+/// This process' children that are cells: not the sweeper.
+pub fn children() -> Vec<i32> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")));
+    let pids: Vec<i32> = lists
+        .flat_map(|list| {
+            let list = list.unwrap_or_default();
+            list.split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let cmdline = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+    pids.into_iter()
+        .filter(|pid| {
+            !cmdline(pid)
+                .unwrap_or_default()
+                .contains("cell-init\0sweep")
+        })
+        .collect()
+}
+
+/// The processes of this process' cells, and all theirs, as they are now.
+pub struct Spawned(Vec<i32>);
+
+impl Spawned {
+    pub fn now() -> Self {
+        let mut known = children();
+        let mut next = 0;
+        while let Some(pid) = known.get(next) {
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            let list = std::fs::read_to_string(path).unwrap_or_default();
+            known.extend(
+                list.split_whitespace()
+                    .map(|pid| pid.parse::<i32>().unwrap()),
+            );
+            next += 1;
+        }
+        assert!(!known.is_empty());
+        Self(known)
+    }
+
+    /// Whether one of them is more than a zombie.
+    pub fn is_alive(&self) -> bool {
+        self.0.iter().any(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+            matches!(state, Some(Some(state)) if state != 'Z')
+        })
+    }
 }

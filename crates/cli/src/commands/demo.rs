@@ -177,6 +177,7 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
         policy,
         root: place.root(),
         cwd: &place.cwd,
+        backend: recto_cell::Backend::default(),
         readable: Vec::new(),
         limits: Limits::default(),
         env: Vec::new(),

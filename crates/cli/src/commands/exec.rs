@@ -351,6 +351,7 @@ async fn assemble(
             policy: opened.policy(),
             root: opened.place.root(),
             cwd: &opened.place.cwd,
+            backend: settled.backend,
             readable: settled.readable.clone(),
             limits: settled.limits,
             env: settled.command_env.clone(),

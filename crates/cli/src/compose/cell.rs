@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use recto_cell::{CellSpec, GitView, Layer, Limits};
+use recto_cell::{Backend, CellSpec, GitView, Layer, Limits};
 use recto_egress::{Observer, Proxy};
 use recto_protocol::policy::{Access, Policy};
 use recto_protocol::ports::cell::{Cell, CellError};
@@ -40,6 +40,8 @@ pub struct Wanted<'a> {
     pub root: &'a Path,
     /// The working directory.
     pub cwd: &'a Path,
+    /// What keeps commands apart.
+    pub backend: Backend,
     /// Further directories that commands may read.
     pub readable: Vec<PathBuf>,
     /// What commands may take.
@@ -60,6 +62,9 @@ pub struct Settings {
     pub work_tree: PathBuf,
     /// Where commands start.
     pub cwd: PathBuf,
+    /// Whether gVisor keeps commands apart.
+    #[serde(default)]
+    gvisor: bool,
     /// Directories that are shown read-only.
     readable: Vec<PathBuf>,
     /// Places that are never shown.
@@ -119,6 +124,11 @@ impl Settings {
     /// The cell to make.
     pub fn spec(&self) -> CellSpec {
         CellSpec {
+            backend: if self.gvisor {
+                Backend::Gvisor
+            } else {
+                Backend::Namespaces
+            },
             cwd: Some(self.cwd.clone()),
             readable: self.readable.clone(),
             hidden: self.hidden.clone(),
@@ -216,6 +226,7 @@ pub async fn settings(wanted: Wanted<'_>) -> Settings {
         work_tree: wanted.root.to_owned(),
         cwd: wanted.cwd.to_owned(),
         policy: wanted.policy,
+        gvisor: wanted.backend == Backend::Gvisor,
         readable,
         hidden,
         path: wanted.home.path.clone(),

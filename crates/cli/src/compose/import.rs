@@ -182,6 +182,7 @@ mod tests {
     use std::process::Stdio;
 
     use async_trait::async_trait;
+    use recto_protocol::ports::cell::files::CellFiles;
     use recto_protocol::ports::cell::{CellError, CellStats, Process, ProcessControl, TtySize};
     use tokio::io::AsyncWriteExt as _;
     use tokio::process::ChildStdin;
@@ -248,6 +249,10 @@ mod tests {
                 events: futures_util::stream::once(ended).flatten().boxed(),
                 control: Box::new(Control(Mutex::new(stdin))),
             })
+        }
+
+        fn files(&self) -> &dyn CellFiles {
+            unreachable!("an import reads no files through the cell")
         }
 
         async fn stats(&self) -> Result<CellStats, CellError> {

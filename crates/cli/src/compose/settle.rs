@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use recto_agent::tools::WebSearch;
-use recto_cell::Limits;
+use recto_cell::{Backend, Limits};
 use recto_config::{Flags, Input, Layer, Origin, Project, Resolved, Text, VARIABLES};
 use recto_model::providers::Catalogue;
 use recto_protocol::egress::Rules;
@@ -46,6 +46,8 @@ pub struct Settled {
     pub readable: Vec<PathBuf>,
     /// What commands may take.
     pub limits: Limits,
+    /// What keeps commands apart.
+    pub backend: Backend,
     /// Whether the command line or the environment says what commands may do.
     pub policy_is_explicit: bool,
     /// Whether the command line says which checks there are.
@@ -122,6 +124,10 @@ pub fn settle(
             recto_config::WebSearch::Live => WebSearch::Live,
         },
         policy: policy(config, &run.network),
+        backend: match config.cell.backend {
+            recto_config::Backend::Namespaces => Backend::Namespaces,
+            recto_config::Backend::Gvisor => Backend::Gvisor,
+        },
         readable: config.readable_roots.iter().map(PathBuf::from).collect(),
         limits: limits(&config.cell),
         policy_is_explicit: run.network.is_explicit()

@@ -22,6 +22,7 @@ fn each_value_is_shown_with_its_origin_and_secrets_are_not() {
     insta::assert_snapshot!(text, @r#"
 approval_policy = "never"                         # default
 budget.cost = 2.5                                 # user file /home/me/.recto/config.toml:3
+cell.backend = "namespaces"                       # default
 cell.disk_mib = 102400                            # default
 cell.files = 2000000                              # default
 cell.open_files = 65536                           # default

@@ -4,6 +4,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
 
+pub mod files;
+
+use files::CellFiles;
+
 /// A running cell. Dropping the last handle kills everything in it.
 #[async_trait]
 pub trait Cell: Send + Sync {
@@ -19,6 +23,9 @@ pub trait Cell: Send + Sync {
     /// # Errors
     /// [`CellError::Gone`] when the cell has ended.
     async fn kill_all(&self) -> Result<(), CellError>;
+
+    /// The files of its work tree, as its commands may touch them.
+    fn files(&self) -> &dyn CellFiles;
 
     /// What the cell has taken so far. Cheap enough to be asked every second.
     ///

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use recto_protocol::ports::cell::files::CellFiles;
 use recto_protocol::ports::cell::{
     Cell, CellError, CellStats, Command, ExitStatus, Process, ProcessControl, ProcessEvent, TtySize,
 };
@@ -138,6 +139,10 @@ impl Cell for FakeCell {
             std::future::pending::<()>().await;
         }
         Ok(())
+    }
+
+    fn files(&self) -> &dyn CellFiles {
+        unreachable!("nothing reads files through the cell")
     }
 
     async fn stats(&self) -> Result<CellStats, CellError> {

@@ -74,6 +74,7 @@ async fn resolve(
         policy: settled.policy.clone(),
         root: place.root(),
         cwd: &place.cwd,
+        backend: settled.backend,
         readable: settled.readable.clone(),
         limits: settled.limits,
         env: settled.command_env.clone(),
