@@ -27,7 +27,7 @@ pub use init::init_main;
 pub use layer::{Layer, LayerError, LayerSize};
 pub use plan::{Description, Protected, Protection, Shown, backend, describe, secrets_of};
 pub use probe::{Finding, Status, probe};
-pub use seccomp::{DENIED, Denied};
+pub use seccomp::{DENIED, Denied, MISSING};
 pub use spec::{
     Backend, CELL_USER, CellSpec, Doors, FAKE_ROOT_USERS, GitView, Limits, RootView,
     default_tool_dirs,

@@ -95,6 +95,44 @@ const DENIED_HERE: &[Denied] = denied! {
 #[cfg(not(target_arch = "x86_64"))]
 const DENIED_HERE: &[Denied] = &[];
 
+/// System calls that fail with ENOSYS whatever their arguments, because callers know what to do
+/// where they are missing.
+pub const MISSING: &[Denied] = denied! {
+    clone3 SYS_clone3 "its flags can't be seen; callers fall back to `clone`"
+    openat2 SYS_openat2 "its mode can't be seen; callers fall back to `openat`"
+    io_setup SYS_io_setup "takes contexts that the machine has one number of (`fs.aio-max-nr`); nothing else of that interface works without"
+};
+
+/// Bits of a mode that make a program run as its owner or group.
+const SET_ID: [u64; 2] = [libc::S_ISUID as u64, libc::S_ISGID as u64];
+
+/// Calls that set a mode, and which of their arguments it is.
+const MODES: &[(i64, u8)] = &[
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (libc::SYS_fchmodat2, 2),
+    (libc::SYS_mknodat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, 1),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+];
+
+/// Calls that set a mode if they make a file: which arguments are their flags and the mode.
+const OPENS: &[(i64, u8, u8)] = &[
+    (libc::SYS_openat, 2, 3),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1, 2),
+];
+
+/// Flags that make a file: `O_CREAT`, and what `O_TMPFILE` adds to `O_DIRECTORY`.
+const MAKES: [u64; 2] = [
+    libc::O_CREAT as u64,
+    (libc::O_TMPFILE & !libc::O_DIRECTORY) as u64,
+];
+
 /// Socket families that stay: what programs use to talk to themselves, and route queries.
 const FAMILIES: [i32; 4] = [
     libc::AF_UNIX,
@@ -104,10 +142,12 @@ const FAMILIES: [i32; 4] = [
 ];
 
 /// The compiled filter, 8 bytes per instruction; made once per process.
-pub(crate) fn program() -> Result<Bytes, CellError> {
-    static PROGRAM: OnceLock<Option<Bytes>> = OnceLock::new();
-    PROGRAM
-        .get_or_init(|| compile().ok())
+///
+/// With `may_set_ids` commands can make set-user-id programs.
+pub(crate) fn program(may_set_ids: bool) -> Result<Bytes, CellError> {
+    static PROGRAMS: [OnceLock<Option<Bytes>>; 2] = [OnceLock::new(), OnceLock::new()];
+    PROGRAMS[usize::from(may_set_ids)]
+        .get_or_init(|| compile(may_set_ids).ok())
         .clone()
         .ok_or_else(|| CellError::Unavailable {
             reason: format!(
@@ -120,9 +160,13 @@ pub(crate) fn program() -> Result<Bytes, CellError> {
         })
 }
 
-fn compile() -> Result<Bytes, seccompiler::Error> {
+fn compile(may_set_ids: bool) -> Result<Bytes, seccompiler::Error> {
+    let mut rules = rules()?;
+    if !may_set_ids {
+        rules.extend(set_id_rules()?);
+    }
     let filter = SeccompFilter::new(
-        rules()?,
+        rules,
         SeccompAction::Allow,
         SeccompAction::Errno(libc::EPERM as u32),
         std::env::consts::ARCH.try_into()?,
@@ -134,13 +178,19 @@ fn compile() -> Result<Bytes, seccompiler::Error> {
     let refuse = |errno: i32| 0x0005_0000 | errno as u32;
     // Where the call's arguments are, and how long one is.
     let argument = |number: u32| 16 + 8 * number;
-    let prologue = [
+    let missing = MISSING.iter().flat_map(|call| {
+        [
+            (jeq, 0, 1, call.number as u32),
+            (ret, 0, 0, refuse(libc::ENOSYS)),
+        ]
+    });
+    let start = [
         (ld_number, 0, 0, 0),
         // x32 calls have this bit in their number; they would pass a list of x86-64 numbers.
-        (jge, 1, 0, 0x4000_0000),
-        // clone3 hides its flags from filters; callers fall back to clone when it is missing.
-        (jeq, 0, 1, libc::SYS_clone3 as u32),
+        (jge, 0, 1, 0x4000_0000),
         (ret, 0, 0, refuse(libc::ENOSYS)),
+    ];
+    let rest = [
         // Takes room on disk that no process' account shows. Callers write instead.
         (jeq, 0, 1, libc::SYS_fallocate as u32),
         (ret, 0, 0, refuse(libc::EOPNOTSUPP)),
@@ -154,8 +204,10 @@ fn compile() -> Result<Bytes, seccompiler::Error> {
         (ret, 0, 0, refuse(libc::EPROTONOSUPPORT)),
     ];
     let program = program.iter().map(|i| (i.code, i.jt, i.jf, i.k));
-    let bytes = prologue
+    let bytes = start
         .into_iter()
+        .chain(missing)
+        .chain(rest)
         .chain(program)
         .flat_map(|(code, jt, jf, k)| {
             let (code, k) = (code.to_ne_bytes(), k.to_ne_bytes());
@@ -206,18 +258,56 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Error> {
     Ok(rules)
 }
 
+/// A set-user-id program outlives the cell: the tree's owner, which may be root, would own it.
+///
+/// Directories are caught as well (`chmod g+s`), because the filter can't tell them from files.
+fn set_id_rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Error> {
+    let has = |argument, bit| SeccompCondition::new(argument, Len::Dword, Op::MaskedEq(bit), bit);
+    let mut rules = BTreeMap::new();
+    for (number, mode) in MODES {
+        let mut refused = Vec::new();
+        for bit in SET_ID {
+            refused.push(SeccompRule::new(vec![has(*mode, bit)?])?);
+        }
+        rules.insert(*number, refused);
+    }
+    for (number, flags, mode) in OPENS {
+        let mut refused = Vec::new();
+        // Without such a flag the mode is whatever the register held.
+        for (bit, makes) in SET_ID.into_iter().flat_map(|bit| MAKES.map(|it| (bit, it))) {
+            refused.push(SeccompRule::new(vec![
+                has(*flags, makes)?,
+                has(*mode, bit)?,
+            ])?);
+        }
+        rules.insert(*number, refused);
+    }
+    Ok(rules)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_filter_compiles_and_is_short_enough_for_the_kernel() {
-        let program = compile().unwrap();
-        assert!(
-            program.len().is_multiple_of(8) && program.len() / 8 < 4096,
-            "{}",
-            program.len()
-        );
+        for may_set_ids in [false, true] {
+            let program = compile(may_set_ids).unwrap();
+            assert!(
+                program.len().is_multiple_of(8) && program.len() / 8 < 4096,
+                "{}",
+                program.len()
+            );
+        }
+    }
+
+    #[test]
+    fn every_refused_call_is_documented_with_its_reason() {
+        let document = include_str!("../../../docs/cell.md");
+        for call in DENIED.iter().chain(MISSING) {
+            let line = format!("| `{}` | {} |", call.name, call.reason);
+            assert!(document.contains(&line), "docs/cell.md lacks {line}");
+        }
     }
 
     #[test]
@@ -225,12 +315,14 @@ mod tests {
         let mut names: Vec<_> = DENIED
             .iter()
             .chain(DENIED_HERE)
+            .chain(MISSING)
             .map(|call| call.name)
             .collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
-        assert!(DENIED.iter().all(|call| !call.reason.is_empty()));
+        let mut all = DENIED.iter().chain(MISSING);
+        assert!(all.all(|call| !call.reason.is_empty()));
     }
 }

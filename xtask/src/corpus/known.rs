@@ -69,18 +69,6 @@ const KNOWN: &[Known] = &[
         reason: "as locks; only a file's owner gets a lease",
     },
     Known {
-        ids: &["file_setuid_in_tree"],
-        modes: WRITING,
-        users: ANYONE,
-        reason: "the filter doesn't look at modes, and what is made in the tree belongs to its owner",
-    },
-    Known {
-        ids: &["kern_async_io_drain"],
-        modes: EVERY,
-        users: ANYONE,
-        reason: "io_setup is allowed, and the machine has one limit for all",
-    },
-    Known {
         ids: &["other_cell_drain"],
         modes: EVERY,
         users: ANYONE,

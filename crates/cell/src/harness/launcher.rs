@@ -180,7 +180,7 @@ fn prepare(spec: &CellSpec) -> Result<Prepared, CellError> {
     let filter = if plan.setup.isolation == Isolation::Direct {
         bytes::Bytes::new()
     } else {
-        seccomp::program()?
+        seccomp::program(plan.setup.may_set_ids)?
     };
     let mut inside = None;
     if spec.backend == Backend::Gvisor && plan.setup.isolation != Isolation::Direct {

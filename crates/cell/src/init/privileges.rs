@@ -116,22 +116,24 @@ fn lower(resource: Resource, most: u64) -> rustix::io::Result<()> {
 
 /// What a fake root keeps, over the cell's users and what belongs to them: what installing packages
 /// needs. None of it reaches anything of the host's.
+///
+/// `SETFCAP` only where nothing of the host's is written: through an id-mapped mount of a tree of
+/// root's, a capability for this root becomes one for the host's.
 const FAKE_ROOT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::FSETID)
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP);
+    .union(CapabilitySet::SETUID);
 
 /// Gives up every capability for good, forbids gaining any, and verifies it. A fake root keeps its
 /// own few.
-pub(super) fn drop_all(fake_root: bool) -> Result<(), Failed> {
-    let kept = if fake_root {
-        FAKE_ROOT
-    } else {
-        CapabilitySet::empty()
+pub(super) fn drop_all(fake_root: bool, may_set_ids: bool) -> Result<(), Failed> {
+    let kept = match (fake_root, may_set_ids) {
+        (true, true) => FAKE_ROOT.union(CapabilitySet::SETFCAP),
+        (true, false) => FAKE_ROOT,
+        (false, _) => CapabilitySet::empty(),
     };
     not_traceable()?;
     empty_bounding_set(kept)?;

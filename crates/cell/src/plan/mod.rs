@@ -138,6 +138,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
             uid,
             gid,
             fake_root,
+            may_set_ids: fake_root && !mounts.iter().any(is_host_written),
             network_open,
             cwd: spec.cwd.clone().unwrap_or_else(|| work_tree.clone()),
             work_tree,
@@ -173,6 +174,11 @@ fn user(spec: &CellSpec, root: bool) -> Result<(u32, u32), CellError> {
         }),
         user => Ok((user, user)),
     }
+}
+
+/// Whether what is written there is written on the host, as the files of the tree's owner.
+fn is_host_written(mount: &Mount) -> bool {
+    matches!(mount.kind, MountKind::Bind { writable: true, .. })
 }
 
 /// Sockets and FIFOs in a tool directory. System directories have none: their owner is root.
@@ -218,6 +224,7 @@ fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
             fake_root: false,
+            may_set_ids: true,
             network_open: true,
             cwd: spec.cwd.clone().unwrap_or_else(|| work_tree.clone()),
             work_tree,

@@ -32,6 +32,9 @@ pub(crate) struct Setup {
     pub(crate) gid: u32,
     /// The user and those after it appear as root and its users inside.
     pub(crate) fake_root: bool,
+    /// Set-user-id programs and file capabilities may be made: all that is written lies in layers,
+    /// where nobody but a cell can reach it.
+    pub(crate) may_set_ids: bool,
     /// Keeps the host's network instead of an empty one.
     pub(crate) network_open: bool,
     /// The work tree, by its path inside; files are relative to it.

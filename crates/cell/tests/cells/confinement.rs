@@ -14,7 +14,7 @@ crate::cases! {
     secrets_are_not_visible, the_harness_is_not_visible, nothing_outside_can_be_written,
     no_network_but_loopback, open_network_reaches_the_host, no_privilege_is_left,
     descriptors_are_not_inherited, read_only_means_read_only, further_directories_can_be_written,
-    refused_system_calls, files_belong_to_the_owner_of_the_tree, scratch_is_limited, scratch_is_one,
+    refused_system_calls, set_id_bits_are_refused, files_belong_to_the_owner_of_the_tree, scratch_is_limited, scratch_is_one,
     a_tree_that_holds_too_much_is_explained,
     process_limit_holds, hidden_inside_the_tree, the_init_is_out_of_reach,
 }
@@ -227,6 +227,60 @@ os.waitpid(pid, 0); print('ptrace', libc.ptrace(24, pid, 0, 0)); os.kill(pid, 9)
         assert!(result == want || name == "ptrace", "{text}");
     }
     assert_eq!(text.lines().count(), 18, "{text}");
+}
+
+/// A program that runs as the tree's owner for everybody, who may be root, would outlive the cell.
+async fn set_id_bits_are_refused() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    let cell = place.cell().await;
+    let script = r#"
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+def call(name, *a):
+    ctypes.set_errno(0)
+    r = libc.syscall(*a)
+    print(name, 'ok' if r >= 0 else errno.errorcode[ctypes.get_errno()])
+open('x', 'w').close()
+fd = os.open('x', os.O_RDWR)
+makes = os.O_CREAT | os.O_WRONLY
+for mode in (0o4755, 0o2755, 0o6755):
+    call('chmod', 90, b'x', mode)
+    call('chmod-high-bits', 90, b'x', 0x770000 | mode)
+    call('fchmod', 91, fd, mode)
+    call('fchmodat', 268, -100, b'x', mode)
+    call('fchmodat2', 452, -100, b'x', mode, 0)
+    call('open', 2, b'y', makes, mode)
+    call('openat', 257, -100, b'y', makes, mode)
+    call('tmpfile', 257, -100, b'.', os.O_TMPFILE | os.O_WRONLY, mode)
+    call('creat', 85, b'y', mode)
+    call('mknod', 133, b'y', 0o100000 | mode, 0)
+    call('mknodat', 259, -100, b'y', 0o100000 | mode, 0)
+call('openat2', 437, -100, b'x', 0, 0)
+call('io_setup', 206, 1, 0)
+call('opens-what-is-there', 257, -100, b'x', os.O_RDONLY, 0o6755)
+call('sticky', 90, b'.', 0o1777)
+call('plain', 90, b'x', 0o755)
+"#;
+    let (text, _) = run(&cell, python(script)).await;
+    cell.close().await;
+    for entry in std::fs::read_dir(place.tree()).unwrap().flatten() {
+        let mode = entry.metadata().unwrap().mode();
+        assert_eq!(mode & 0o6000, 0, "{entry:?}: {text}");
+    }
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    for line in text.lines() {
+        let (name, result) = line.split_once(' ').unwrap();
+        let want = match name {
+            "openat2" | "io_setup" => "ENOSYS",
+            "opens-what-is-there" | "sticky" | "plain" => "ok",
+            _ => "EPERM",
+        };
+        assert_eq!(result, want, "{text}");
+    }
+    assert_eq!(text.lines().count(), 38, "{text}");
 }
 
 async fn files_belong_to_the_owner_of_the_tree() {

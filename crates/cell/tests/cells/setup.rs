@@ -6,10 +6,11 @@ use std::path::Path;
 use recto_cell::{FAKE_ROOT_USERS, Layer, RootView, launch};
 use recto_protocol::ports::cell::{CellError, ExitStatus};
 
-use crate::support::{Place, is_root, run, sh};
+use crate::support::{Place, is_root, python, run, sh};
 
 crate::cases! {
     a_fake_root_installs_a_package, a_fake_root_reads_no_secrets, a_fake_root_is_none,
+    a_fake_root_leaves_no_privileged_program,
     a_base_directory_is_shown,
 }
 
@@ -163,7 +164,7 @@ async fn a_fake_root_is_none() {
         mknod /dev/x b 254 0; mknod /etc/x b 254 0; unshare -U true; kill -9 1; nice -n -5 true; ulimit -n 9999999; hostname x; echo end";
     let (text, _) = run(&cell, sh(script)).await;
     assert!(
-        text.contains("CapEff:\t00000000800000fb") && text.contains("CapBnd:\t00000000800000fb"),
+        text.contains("CapEff:\t00000000000000fb") && text.contains("CapBnd:\t00000000000000fb"),
         "{text}"
     );
     assert!(text.ends_with("end\n"), "{text}");
@@ -236,4 +237,48 @@ fn libraries() -> Vec<(String, String)> {
         .collect();
     files.push(("/bin/sh".into(), "/bin/sh".into()));
     files
+}
+
+/// What its root may do to its own files would be the tree owner's, where a tree is written: a
+/// capability through the id mapping of a tree of root's would be one of the host's.
+async fn a_fake_root_leaves_no_privileged_program() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let (layer, mut spec) = setup(&place);
+    let script = r#"
+import os, shutil
+for path in ('/usr/local/helper', 'helper'):
+    shutil.copy('/bin/true', path)
+    value = bytes.fromhex('0100000200200000') + bytes(12)
+    for step in (lambda: os.chmod(path, 0o4755), lambda: os.setxattr(path, 'security.capability', value)):
+        try: step(); print('set')
+        except OSError: print('refused')
+"#;
+    let cell = launch(spec.clone()).await.unwrap();
+    let (text, _) = run(&cell, python(script)).await;
+    cell.close().await;
+    assert_eq!(text, "refused\n".repeat(4));
+    assert!(!is_privileged(&place.tree().join("helper")));
+
+    // In layers they may be set, as packages do: nobody can reach them there.
+    let work = Layer::make(place.base.path().join("work")).unwrap();
+    spec.work_layer = Some(work.clone());
+    let cell = launch(spec).await.unwrap();
+    let (text, _) = run(&cell, python(script)).await;
+    cell.close().await;
+    assert_eq!(text, "set\n".repeat(4));
+    assert!(!is_privileged(&place.tree().join("helper")));
+    for layer in [layer, work] {
+        let mode = std::fs::metadata(layer.directory()).unwrap().mode();
+        assert_eq!(mode & 0o077, 0, "{layer:?}");
+    }
+}
+
+/// Whether a file gives whoever runs it more than they have.
+fn is_privileged(path: &Path) -> bool {
+    let mut value = [0u8; 64];
+    let capability = rustix::fs::getxattr(path, "security.capability", &mut value);
+    capability.is_ok() || std::fs::metadata(path).unwrap().mode() & 0o6000 != 0
 }
