@@ -67,10 +67,9 @@ impl Entries {
 #[derive(Debug)]
 pub(crate) struct TooMany;
 
-/// Walks a tree down to a depth; `visit` says whether to go into the directory's directories.
+/// Walks a tree; `visit` says whether to go into the directory's directories.
 pub(crate) fn walk(
     top: &Path,
-    depth: usize,
     mut visit: impl FnMut(Directory<'_>) -> bool,
 ) -> Result<(), TooMany> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -80,11 +79,11 @@ pub(crate) fn walk(
         return Ok(());
     };
     let resolve = resolve | ResolveFlags::BENEATH;
-    let mut waiting = vec![(PathBuf::new(), 0)];
+    let mut waiting = vec![PathBuf::new()];
     let mut buffer = vec![MaybeUninit::uninit(); 64 << 10];
     let mut seen = 0;
-    while let Some((path, level)) = waiting.pop() {
-        let name = if level == 0 {
+    while let Some(path) = waiting.pop() {
+        let name = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {
             path.as_path()
@@ -97,9 +96,9 @@ pub(crate) fn walk(
         let read = opened.and_then(|fd| Ok((read(&fd, &mut buffer, &mut seen)?, fd)));
         match read {
             Ok((entries, fd)) => {
-                if visit(Directory::Read(&path, &entries, &fd)) && level < depth {
+                if visit(Directory::Read(&path, &entries, &fd)) {
                     let inner = entries.directories.iter();
-                    waiting.extend(inner.map(|name| (path.join(name), level + 1)));
+                    waiting.extend(inner.map(|name| path.join(name)));
                 }
             }
             // It has gone, or is something else by now.

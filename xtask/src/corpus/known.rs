@@ -57,18 +57,6 @@ const KNOWN: &[Known] = &[
         reason: "a socket that the host makes in the tree later can't be masked; Landlock can refuse it from its ABI 9",
     },
     Known {
-        ids: &["file_lock_shown", "file_record_lock_shown"],
-        modes: EVERY,
-        users: ANYONE,
-        reason: "locks belong to the file, which is shown as it is; an overlay over tool directories would part them",
-    },
-    Known {
-        ids: &["file_lease_shown"],
-        modes: EVERY,
-        users: ORDINARY,
-        reason: "as locks; only a file's owner gets a lease",
-    },
-    Known {
         ids: &["other_cell_drain"],
         modes: EVERY,
         users: ANYONE,

@@ -42,7 +42,7 @@ impl Aftermath {
             let mut repositories = BTreeSet::new();
             // A tree with too many entries was refused at the start; what a cell made beyond that
             // is more than anyone looks through.
-            let _ = walk(&top, usize::MAX, |directory| match directory {
+            let _ = walk(&top, |directory| match directory {
                 Directory::Read(path, entries, fd) => {
                     if !(entries.is_repository() || entries.head && entries.commondir) {
                         return true;

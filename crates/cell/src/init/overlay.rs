@@ -8,10 +8,24 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid};
 
-use super::tree::{TAME, attach, filesystem, open_beneath};
+use super::tree::{READ_ONLY, TAME, attach, filesystem, open_beneath};
 use super::{Failed, Step};
 use crate::layer::{UPPER, WORK};
 use crate::wire::{Setup, Upper};
+
+/// How every overlay is mounted.
+///
+/// Lower directories may be hostile: a cell that writes a tree can leave attributes in it that mean
+/// something to an overlay over it. None may lead elsewhere.
+const OPTIONS: [(&str, &str); 4] = [
+    ("userxattr", ""),
+    ("redirect_dir", "nofollow"),
+    ("metacopy", "off"),
+    ("index", "off"),
+];
+
+/// An empty directory in the scratch.
+const NOTHING: &str = "nothing";
 
 /// What overlays need of the cell that is being built.
 pub(super) struct Overlays<'a> {
@@ -49,9 +63,16 @@ impl<'a> Overlays<'a> {
             let place = PathBuf::from(format!("lower-{}", self.made));
             attach(self.scratch, &place, lower.as_fd(), true)?;
         }
-        let paths: Vec<String> = lowers.iter().map(by_descriptor).collect();
+        let mut paths: Vec<String> = lowers.iter().map(by_descriptor).collect();
+        let nothing = match (lowers, upper) {
+            // The kernel wants two layers.
+            ([_], None) => Some(directory(self.scratch, NOTHING)?),
+            _ => None,
+        };
+        paths.extend(nothing.iter().map(by_descriptor));
         let lower = paths.join(":");
-        let mut options = vec![("lowerdir", lower.as_str()), ("userxattr", "")];
+        let mut options = vec![("lowerdir", lower.as_str())];
+        options.extend(OPTIONS);
         let part = match upper {
             Some(upper) => Some(self.part(upper, &lowers[0]).map_err(|failed| Failed {
                 step: format!("{}: {}", name("open"), failed.step),
@@ -65,7 +86,12 @@ impl<'a> Overlays<'a> {
         if let Some((upper, work)) = &paths {
             options.extend([("upperdir", upper.as_str()), ("workdir", work.as_str())]);
         }
-        filesystem("overlay", &options, TAME).map_err(|failed| Failed {
+        let attributes = if part.is_some() {
+            TAME
+        } else {
+            TAME | READ_ONLY
+        };
+        filesystem("overlay", &options, attributes).map_err(|failed| Failed {
             step: name("overlay"),
             ..failed
         })

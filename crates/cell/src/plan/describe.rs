@@ -110,7 +110,7 @@ pub fn describe(spec: &CellSpec) -> Result<Description, CellError> {
                 continue;
             }
             MountKind::Bind { writable, .. } => (*writable, false),
-            MountKind::Overlay { upper, .. } => (upper.is_some(), true),
+            MountKind::Overlay { upper, .. } => (upper.is_some(), upper.is_some()),
         };
         if !is_in_writable(mount, &setup.mounts[..at]) {
             let shown = Shown {

@@ -8,6 +8,7 @@ mod limits;
 mod paths;
 mod root;
 mod survey;
+mod tools;
 mod trees;
 
 pub use describe::{Description, Protected, Protection, Shown, backend, describe};
@@ -71,18 +72,11 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let root = rustix::process::geteuid().is_root();
     let (uid, gid) = user(spec, root)?;
     let mut binds = root::system(spec, root)?;
-    for path in &spec.readable {
-        binds.extend(paths::tool(path));
-    }
-    let mut channels: Vec<PathBuf> = binds
-        .iter()
-        .flat_map(|bind| tool_channels(spec, bind))
-        .collect();
+    binds.extend(tools::show(&spec.readable));
     let trees = Trees::look(spec, &work_tree, root)?;
     binds.retain(|mount| !trees.shown.iter().any(|tree| tree.at == mount.at));
     let watched = trees.shown.iter().map(|tree| tree.at.clone()).collect();
     binds.extend(trees.shown);
-    channels.extend(trees.channels);
     // A tree below a place that is a link inside: the place is a plain directory then.
     let below: Vec<PathBuf> = binds.iter().map(|mount| mount.at.clone()).collect();
     binds.retain(|mount| {
@@ -96,7 +90,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     let mut mounts = binds;
     mounts.extend(trees.over);
     check_layers(&mounts)?;
-    mounts.extend(channels.into_iter().map(|at| Mount {
+    mounts.extend(trees.channels.into_iter().map(|at| Mount {
         at,
         kind: MountKind::Mask,
     }));
@@ -179,19 +173,6 @@ fn user(spec: &CellSpec, root: bool) -> Result<(u32, u32), CellError> {
 /// Whether what is written there is written on the host, as the files of the tree's owner.
 fn is_host_written(mount: &Mount) -> bool {
     matches!(mount.kind, MountKind::Bind { writable: true, .. })
-}
-
-/// Sockets and FIFOs in a tool directory. System directories have none: their owner is root.
-fn tool_channels(spec: &CellSpec, mount: &Mount) -> Vec<PathBuf> {
-    let MountKind::Bind { source, .. } = &mount.kind else {
-        return Vec::new();
-    };
-    if !spec.readable.iter().any(|path| paths::same(path, source)) {
-        return Vec::new();
-    }
-    let found = survey::tool(source).into_iter();
-    let inside = found.filter_map(|path| Some(mount.at.join(path.strip_prefix(source).ok()?)));
-    inside.collect()
 }
 
 /// Refuses layers that can't take what is written, before anything is started.

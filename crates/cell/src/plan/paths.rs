@@ -150,8 +150,3 @@ pub(super) fn is_shown(path: &Path, mounts: &[Mount]) -> bool {
         shows && path.starts_with(&mount.at)
     })
 }
-
-/// Whether a path leads to a real one.
-pub(super) fn same(path: &Path, real: &Path) -> bool {
-    path == real || std::fs::canonicalize(path).is_ok_and(|path| path == real)
-}

@@ -13,8 +13,6 @@ use recto_protocol::ports::cell::CellError;
 use super::IN_A_PROJECT;
 use crate::walk::{self, Directory, walk};
 
-/// How deep the directories of tools are looked at: they are large, and the user's own.
-const TOOL_DEPTH: usize = 2;
 /// Most places of one tree that get a mount of their own.
 const MOST_PLACES: usize = 4000;
 
@@ -49,7 +47,7 @@ impl Survey {
 /// Looks through a work tree.
 pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
     let mut found = Survey::default();
-    let walked = walk(tree, usize::MAX, |directory| match directory {
+    let walked = walk(tree, |directory| match directory {
         Directory::Read(path, entries, fd) => {
             let here = || {
                 if path.as_os_str().is_empty() {
@@ -96,20 +94,6 @@ pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
         });
     }
     Ok(found)
-}
-
-/// Sockets and FIFOs in a directory of tools, as far as it is looked at.
-pub(super) fn tool(directory: &Path) -> Vec<PathBuf> {
-    let mut channels = Vec::new();
-    // One that has too many entries has been looked at enough.
-    let _ = walk(directory, TOOL_DEPTH, |found| {
-        if let Directory::Read(path, entries, _) = found {
-            let names = entries.channels.iter();
-            channels.extend(names.map(|name| directory.join(path).join(name)));
-        }
-        true
-    });
-    channels
 }
 
 fn identity(fd: &OwnedFd) -> Option<(u64, u64)> {

@@ -16,7 +16,7 @@ crate::cases! {
     descriptors_are_not_inherited, read_only_means_read_only, further_directories_can_be_written,
     refused_system_calls, set_id_bits_are_refused, files_belong_to_the_owner_of_the_tree, scratch_is_limited, scratch_is_one,
     a_tree_that_holds_too_much_is_explained,
-    process_limit_holds, hidden_inside_the_tree, the_init_is_out_of_reach,
+    process_limit_holds, hidden_inside_the_tree, locks_inside_hold_up_nobody_outside, the_init_is_out_of_reach,
 }
 
 async fn secrets_are_not_visible() {
@@ -427,4 +427,36 @@ async fn the_init_is_out_of_reach() {
         "{text}"
     );
     assert_eq!(run(&cell, sh("echo alive")).await.0, "alive\n");
+}
+
+/// A program of the user's must not wait for what a command locks in a tool directory.
+async fn locks_inside_hold_up_nobody_outside() {
+    use rustix::fs::{FlockOperation, Mode, OFlags};
+    let place = Place::new();
+    let tools = place.home().join(".tools");
+    std::fs::create_dir_all(tools.join("deep")).unwrap();
+    let file = tools.join("deep/cache");
+    std::fs::write(&file, "content").unwrap();
+    let mut spec = place.spec();
+    spec.readable = vec![tools];
+    let cell = launch(spec).await.unwrap();
+    let script = format!(
+        "import fcntl,os,signal,time\nsignal.signal(signal.SIGIO, signal.SIG_IGN)\n\
+         f=[os.open('{}',os.O_RDONLY) for _ in range(3)]\n\
+         fcntl.flock(f[0],fcntl.LOCK_EX|fcntl.LOCK_NB); fcntl.lockf(f[1],fcntl.LOCK_SH|fcntl.LOCK_NB)\n\
+         try: fcntl.fcntl(f[2],fcntl.F_SETLEASE,fcntl.F_RDLCK); print('leased')\n\
+         except OSError as e: print('lease',e)\n\
+         print(os.read(f[0],9),'held',flush=True); time.sleep(300)",
+        file.display()
+    );
+    let mut process = cell.spawn(python(&script)).await.unwrap();
+    let text = wait_for(&mut process, "held\n").await;
+    assert!(text.contains("content"), "{text}");
+    // Only who owns a file gets a lease on it.
+    assert!(is_root() || text.contains("leased"), "{text}");
+    let flags = OFlags::RDWR | OFlags::NONBLOCK;
+    let ours = rustix::fs::open(&file, flags, Mode::empty()).unwrap();
+    rustix::fs::flock(&ours, FlockOperation::NonBlockingLockExclusive).unwrap();
+    rustix::fs::fcntl_lock(&ours, FlockOperation::NonBlockingLockExclusive).unwrap();
+    cell.close().await;
 }

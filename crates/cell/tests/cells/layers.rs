@@ -12,7 +12,7 @@ use crate::support::{Place, is_root, python, run, sh};
 
 crate::cases! {
     a_layered_tree_stays_as_it_is, hostile_layers_are_discarded, sockets_and_fifos_are_masked,
-    clocks_start_with_the_cell, landlock_stands_behind_the_mounts, the_cells_user_can_be_chosen,
+    clocks_start_with_the_cell, what_a_tree_says_to_overlays_leads_nowhere, landlock_stands_behind_the_mounts, the_cells_user_can_be_chosen,
 }
 
 async fn a_layered_tree_stays_as_it_is() {
@@ -134,6 +134,48 @@ async fn sockets_and_fifos_are_masked() {
     for socket in &sockets {
         std::os::unix::net::UnixStream::connect(socket).unwrap();
     }
+}
+
+/// One cell writes into the tree what overlays read: whiteouts, and attributes that make a directory
+/// another one or a file another's content. A later cell has an overlay over that tree.
+async fn what_a_tree_says_to_overlays_leads_nowhere() {
+    let place = Place::new();
+    place.repository();
+    let script = r#"
+import os, stat
+for d in ('redirected', 'opaque', 'sub/opaque', 'secret'): os.makedirs(d)
+for f in ('redirected/own', 'opaque/own', 'sub/opaque/own', 'secret/hidden', 'meta'): open(f, 'w').write('OWN' if 'secret' not in f else 'ELSEWHERE')
+def tell(path, name, value):
+    try: os.setxattr(path, 'user.overlay.' + name, value)
+    except OSError as e: print(path, name, e)
+for path in ('redirected', 'opaque', 'sub/opaque'):
+    tell(path, 'redirect', b'/secret')
+    tell(path, 'origin', b'\x00\xfb\x1d\x00\x01' + bytes(24))
+for path in ('opaque', 'sub/opaque'): tell(path, 'opaque', b'y')
+tell('meta', 'metacopy', b''); tell('meta', 'redirect', b'/secret/hidden'); tell('meta', 'protattr', b'i')
+os.truncate('meta', 3)
+try: os.mknod('gone', stat.S_IFCHR, os.makedev(0, 0))
+except OSError as e: print(e)
+print('told')
+"#;
+    let cell = place.cell().await;
+    let (text, _) = run(&cell, python(script)).await;
+    assert!(text.ends_with("told\n"), "{text}");
+    cell.close().await;
+    let mut spec = place.spec();
+    spec.work_layer = Some(Layer::make(place.base.path().join("layer")).unwrap());
+    let cell = launch(spec).await.unwrap();
+    let look = "cat redirected/* opaque/* sub/opaque/*; cat meta 2>/dev/null || echo refused; ls redirected opaque sub/opaque secret; echo x > gone; echo new >> redirected/own; mv opaque/own opaque/moved; cat redirected/own opaque/moved gone f.txt";
+    let (text, _) = run(&cell, sh(look)).await;
+    cell.close().await;
+    let listing = "opaque:\nown\n\nredirected:\nown\n\nsecret:\nhidden\n\nsub/opaque:\nown\n";
+    assert_eq!(
+        text,
+        format!("OWNOWNOWNrefused\n{listing}OWNnew\nOWNx\nf\n")
+    );
+    // Nothing of it came to the tree.
+    let own = std::fs::read_to_string(place.tree().join("redirected/own")).unwrap();
+    assert_eq!(own, "OWN");
 }
 
 async fn clocks_start_with_the_cell() {
