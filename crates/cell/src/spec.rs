@@ -12,10 +12,15 @@ use recto_protocol::ports::cell::{Door, Gateway};
 
 use crate::layer::Layer;
 
-/// The user and group that a harness running as root becomes inside; nobody's on common systems
-/// (ordinary users end at 60,000, systemd's dynamic ones begin at 61,184 and end at 65,519, its
-/// containers begin at 524,288). It owns nothing on disk: the work tree is shown as its own.
+/// The user and group that commands see themselves as when the harness is root, and to whom layers
+/// belong on disk; nobody's on common systems (ordinary users end at 60,000, systemd's dynamic ones
+/// begin at 61,184 and end at 65,519, its containers begin at 524,288).
 pub const CELL_USER: u32 = 65_520;
+
+/// The first of the 2^28 users that cells of a root harness are in the kernel's eyes, each another
+/// one. Nobody's, like [`FAKE_ROOT_USERS`]. They own nothing on disk: trees and layers are shown as
+/// their own.
+pub const CELL_USERS: u32 = 0x6000_0000;
 
 /// The first of the 65,536 users that a cell with a fake root has, in the kernel's eyes. Nobody's:
 /// user databases and container tools end far below.
@@ -67,9 +72,11 @@ pub struct CellSpec {
     /// Takes what is written into the work tree and the further writable directories, which stay
     /// as they are; None writes into them.
     pub work_layer: Option<Layer>,
-    /// The user and group inside, in the kernel's eyes, when the harness is root: [`CELL_USER`] if
-    /// None; with a fake root, the first of its users, [`FAKE_ROOT_USERS`] if None. Cells with different ones can't touch each other's files and processes even without
-    /// their namespaces.
+    /// The user and group in the kernel's eyes, when the harness is root: if None, one of
+    /// [`CELL_USERS`] that no other cell is; with a fake root, the first of its users,
+    /// [`FAKE_ROOT_USERS`] if None. Cells with different ones can't touch each other's files and
+    /// processes even without their namespaces, nor use up what the kernel counts by user. Layers
+    /// that were written with a named user belong to it, all others to [`CELL_USER`].
     pub user: Option<u32>,
     /// The system that commands see.
     pub root: RootView,

@@ -57,21 +57,10 @@ const KNOWN: &[Known] = &[
         reason: "a socket that the host makes in the tree later can't be masked; Landlock can refuse it from its ABI 9",
     },
     Known {
-        ids: &["other_cell_drain"],
-        modes: EVERY,
-        users: ANYONE,
-        reason: "all cells of a user are one user to the kernel, as are all cells of root",
-    },
-    Known {
-        ids: &[
-            "user_descriptors_in_flight",
-            "user_inotify_drain",
-            "user_pipe_drain",
-            "user_signal_queue_drain",
-        ],
+        ids: &["user_descriptors_in_flight", "user_pipe_drain"],
         modes: EVERY,
         users: ORDINARY,
-        reason: "an ordinary user's cells are the user to the kernel, which counts these by user",
+        reason: "an ordinary user's cells are the user to the kernel, which counts these by user and knows no limit for a part of them",
     },
     Known {
         ids: &["lim_disk", "lim_forkbomb", "limit_threads", "limit_zombies"],

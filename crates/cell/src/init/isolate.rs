@@ -130,6 +130,7 @@ fn launch(ends: &mut Ends, setup: &Setup, filter: &[u8]) -> Result<Stage, Failed
     }
     drop(idmaps);
     privileges::limits(&setup.limits)?;
+    privileges::leave_a_part()?;
     privileges::drop_all(setup.fake_root, setup.may_set_ids)?;
     // Changing user or capabilities may have cleared it.
     privileges::die_with_parent(None)?;

@@ -36,7 +36,7 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Fail
     attach_devices(root.as_fd(), devices)?;
     let whole = scratch(root.as_fd(), setup)?;
     attach_proc(root.as_fd(), &proc, &masks)?;
-    let locks = fill(&root, &whole, setup, sources, masks)?;
+    let locks = fill(&root, &whole, setup, sources, masks, idmaps)?;
 
     rustix::process::fchdir(&root).step("enter the new root")?;
     rustix::process::pivot_root(".", ".").step("pivot into the new root")?;
@@ -60,6 +60,7 @@ pub(super) fn build_at(
     at: &Path,
     setup: &Setup,
     sources: Vec<Vec<OwnedFd>>,
+    idmaps: &IdMaps,
     places: &[PathBuf],
 ) -> Result<Vec<OwnedFd>, Failed> {
     let root = new_root(at)?;
@@ -69,7 +70,7 @@ pub(super) fn build_at(
         rustix::fs::mkdirat(&parent, last, Mode::from(0o755)).step("make a place")?;
     }
     let whole = scratch(root.as_fd(), setup)?;
-    fill(&root, &whole, setup, sources, masks)
+    fill(&root, &whole, setup, sources, masks, idmaps)
 }
 
 fn opened(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<Vec<OwnedFd>>, Failed> {
@@ -93,8 +94,9 @@ fn fill(
     setup: &Setup,
     sources: Vec<Vec<OwnedFd>>,
     masks: Masks,
+    idmaps: &IdMaps,
 ) -> Result<Vec<OwnedFd>, Failed> {
-    let mut overlays = Overlays::new(whole.as_fd(), setup);
+    let mut overlays = Overlays::new(whole.as_fd(), setup, idmaps.layers.as_ref());
     for (mount, sources) in setup.mounts.iter().zip(sources) {
         place(root.as_fd(), mount, sources, &masks, &mut overlays)?;
     }

@@ -9,26 +9,53 @@ use std::path::Path;
 use rustix::time::ClockId;
 
 use super::{Failed, Step, check};
-use crate::wire::{Cgroup, IdMap, Isolation, Mount, MountKind, Setup};
+use crate::wire::{Cgroup, IdMap, Isolation, Mount, MountKind, Setup, Upper};
 
 /// `libc` lacks it. It takes effect for children only, so for PID 1.
 const CLONE_NEWTIME: libc::c_int = 0x80;
 
 /// User namespaces that carry a mount's id mapping.
-pub(super) type IdMaps = BTreeMap<IdMap, OwnedFd>;
+pub(super) struct IdMaps {
+    by_owner: BTreeMap<IdMap, OwnedFd>,
+    /// Shows layers as the cell's user's; None when they are already.
+    pub(super) layers: Option<OwnedFd>,
+}
+
+impl IdMaps {
+    pub(super) fn get(&self, owner: &IdMap) -> Option<&OwnedFd> {
+        self.by_owner.get(owner)
+    }
+}
 
 /// One mapping for each owner that the set-up's mounts name.
 pub(super) fn idmaps(setup: &Setup) -> Result<IdMaps, Failed> {
-    let mut maps = IdMaps::new();
+    let step = "make an id mapping";
+    let mut by_owner = BTreeMap::new();
     let mut owners: BTreeSet<IdMap> = setup.mounts.iter().flat_map(owners_of).collect();
     if setup.fake_root {
         owners.insert(IdMap::SYSTEM);
     }
     for owner in owners {
-        let map = idmap(owner, setup).step("make an id mapping")?;
-        maps.insert(owner, map);
+        let map = idmap(owner, setup, "").step(step)?;
+        by_owner.insert(owner, map);
     }
-    Ok(maps)
+    let layers = match setup.layer_owner {
+        (uid, gid) if uid != setup.uid && setup.mounts.iter().any(has_layer) => {
+            let owner = IdMap { uid, gid, count: 1 };
+            // The kernel works in a layer as root, so root stays root there.
+            Some(idmap(owner, setup, "0 0 1\n").step(step)?)
+        }
+        _ => None,
+    };
+    Ok(IdMaps { by_owner, layers })
+}
+
+fn has_layer(mount: &Mount) -> bool {
+    let upper = match &mount.kind {
+        MountKind::Overlay { upper, .. } => upper.as_ref(),
+        MountKind::Bind { .. } | MountKind::Mask | MountKind::Symlink { .. } => None,
+    };
+    matches!(upper, Some(Upper::Layer { .. }))
 }
 
 fn owners_of(mount: &Mount) -> Vec<IdMap> {
@@ -42,8 +69,8 @@ fn owners_of(mount: &Mount) -> Vec<IdMap> {
 }
 
 /// A user namespace in which the owner on disk is the cell's user. Only its descriptor is kept;
-/// the process it needs lives for this function.
-fn idmap(known: IdMap, setup: &Setup) -> io::Result<OwnedFd> {
+/// the process it needs lives for this function. `more` are further lines of both mappings.
+fn idmap(known: IdMap, setup: &Setup, more: &str) -> io::Result<OwnedFd> {
     let launcher = rustix::process::getpid();
     // SAFETY: a raw clone without CLONE_VM is a fork; this process has one thread, and the child
     // only waits to be killed.
@@ -73,6 +100,8 @@ fn idmap(known: IdMap, setup: &Setup) -> io::Result<OwnedFd> {
         if setup.runtime.is_some() && owner != inside {
             // A runtime makes files as root, and gives them to the cell's user right afterwards.
             lines.push_str(&format!("{inside} 0 1\n"));
+        } else {
+            lines.push_str(more);
         }
         lines
     };
@@ -104,15 +133,35 @@ pub(super) fn unshare(setup: &Setup) -> Result<(), Failed> {
             new_user_namespace(setup, (0, 0), flags)?;
             return hostname();
         }
-        new_user_namespace(setup, (setup.uid, setup.gid), flags)?;
+        new_user_namespace(setup, setup.inside, flags)?;
         // Nothing inside may make another one. The filter says so too.
         let _ = std::fs::write("/proc/sys/user/max_user_namespaces", "0");
+        leave_watching()?;
     } else {
         // SAFETY: takes flags only; this process has one thread.
         check(unsafe { libc::unshare(flags) }.into()).step("unshare namespaces")?;
     }
     clocks()?;
     hostname()
+}
+
+/// What the kernel lets a user have for watching files, and the part of it that one cell of the
+/// user's may take: the rest is for editors outside.
+const WATCHING: [(&str, u64); 2] = [("instances", 4), ("watches", 2)];
+
+fn leave_watching() -> Result<(), Failed> {
+    for (what, part) in WATCHING {
+        let step = || format!("limit inotify {what}");
+        // A kernel without it has nothing to share.
+        let Ok(all) = std::fs::read_to_string(format!("/proc/sys/fs/inotify/max_user_{what}"))
+        else {
+            continue;
+        };
+        let all: u64 = all.trim().parse().map_err(io::Error::other).step(&step())?;
+        let most = all.div_ceil(part).to_string();
+        std::fs::write(format!("/proc/sys/user/max_inotify_{what}"), most).step(&step())?;
+    }
+    Ok(())
 }
 
 /// The cell's clocks of running time start with it, so that they don't tell how long the machine
@@ -129,11 +178,10 @@ fn new_user_namespace(setup: &Setup, inside: (u32, u32), flags: libc::c_int) -> 
     // SAFETY: takes flags only; this process has one thread.
     check(unsafe { libc::unshare(flags | libc::CLONE_NEWUSER) }.into())
         .step("unshare the user namespace")?;
-    let (uid, gid) = (setup.uid, setup.gid);
     std::fs::write("/proc/self/setgroups", "deny").step("deny setgroups")?;
     let line = |inside: u32, outside: u32| format!("{inside} {outside} 1\n");
-    std::fs::write("/proc/self/uid_map", line(inside.0, uid)).step("map the user")?;
-    std::fs::write("/proc/self/gid_map", line(inside.1, gid)).step("map the group")
+    std::fs::write("/proc/self/uid_map", line(inside.0, setup.uid)).step("map the user")?;
+    std::fs::write("/proc/self/gid_map", line(inside.1, setup.gid)).step("map the group")
 }
 
 fn hostname() -> Result<(), Failed> {
@@ -210,7 +258,7 @@ pub(super) fn become_cell_user(setup: &Setup) -> Result<(), Failed> {
     // The change of user made /proc/self root's; the mappings are written there.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
         .step("own /proc/self")?;
-    new_user_namespace(setup, (setup.uid, setup.gid), 0)
+    new_user_namespace(setup, setup.inside, 0)
 }
 
 /// Becomes the cell's user in a container that has started us as root.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, Uid};
 
-use super::tree::{READ_ONLY, TAME, attach, filesystem, open_beneath};
+use super::tree::{READ_ONLY, TAME, attach, clone_tree, filesystem, open_beneath, set_attributes};
 use super::{Failed, Step};
 use crate::layer::{UPPER, WORK};
 use crate::wire::{Setup, Upper};
@@ -30,7 +30,11 @@ const NOTHING: &str = "nothing";
 /// What overlays need of the cell that is being built.
 pub(super) struct Overlays<'a> {
     scratch: BorrowedFd<'a>,
+    /// The cell's user, and the one to whom layers belong on disk.
     owner: (Uid, Gid),
+    layer_owner: (Uid, Gid),
+    /// Shows the latter as the former; None when they are the same.
+    idmap: Option<&'a OwnedFd>,
     made: u32,
     /// Layers in use, each locked.
     layers: Vec<(PathBuf, OwnedFd)>,
@@ -38,10 +42,17 @@ pub(super) struct Overlays<'a> {
 
 impl<'a> Overlays<'a> {
     /// `scratch` is the whole of the cell's scratch, attached somewhere.
-    pub(super) fn new(scratch: BorrowedFd<'a>, setup: &Setup) -> Self {
+    pub(super) fn new(scratch: BorrowedFd<'a>, setup: &Setup, idmap: Option<&'a OwnedFd>) -> Self {
+        let ids = |(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid));
         Self {
             scratch,
             owner: setup.owner_here(),
+            layer_owner: if setup.layer_owner == (setup.uid, setup.gid) {
+                setup.owner_here()
+            } else {
+                ids(setup.layer_owner)
+            },
+            idmap,
             made: 0,
             layers: Vec::new(),
         }
@@ -105,29 +116,39 @@ impl<'a> Overlays<'a> {
     /// The upper and the work directory, made when they are missing. The upper one looks like the
     /// directory that it covers, because that is what is seen.
     fn part(&mut self, upper: &Upper, like: &OwnedFd) -> Result<(OwnedFd, OwnedFd), Failed> {
-        let (parent, part) = match upper {
-            Upper::Scratch => {
-                self.made += 1;
-                (self.scratch.as_fd(), format!("layer-{}", self.made))
+        self.made += 1;
+        let name = format!("layer-{}", self.made);
+        let (whole, (uid, gid), idmap) = match upper {
+            Upper::Scratch => (directory(self.scratch, &name)?, self.owner, None),
+            Upper::Layer {
+                directory: layer,
+                part,
+            } => {
+                let whole = directory(self.layer(layer)?, part)?;
+                (whole, self.layer_owner, self.idmap)
             }
-            Upper::Layer { directory, part } => (self.layer(directory)?, part.clone()),
         };
-        let whole = directory(parent, &part)?;
         let before = open_beneath(whole.as_fd(), Path::new(UPPER)).is_ok();
-        let (upper, work) = (
-            directory(whole.as_fd(), UPPER)?,
-            directory(whole.as_fd(), WORK)?,
-        );
+        let (upper, work) = parts(&whole)?;
         if !before {
             let stat = rustix::fs::fstat(like).step("look at the base")?;
-            let (uid, gid) = self.owner;
             rustix::fs::chownat(&whole, UPPER, Some(uid), Some(gid), AtFlags::empty())
                 .step("give the layer to the cell's user")?;
             let mode = Mode::from_raw_mode(stat.st_mode);
             rustix::fs::chmodat(&whole, UPPER, mode, AtFlags::empty())
                 .step("give the layer its mode")?;
         }
-        Ok((upper, work))
+        let Some(idmap) = idmap else {
+            return Ok((upper, work));
+        };
+        let shown = clone_tree(whole.as_fd()).step("bind")?;
+        set_attributes(&shown, "", libc::AT_EMPTY_PATH, |attr| {
+            attr.attr_set = TAME | libc::MOUNT_ATTR_IDMAP;
+            attr.userns_fd = idmap.as_raw_fd() as u64;
+        })
+        .step("idmap")?;
+        attach(self.scratch, Path::new(&name), shown.as_fd(), true)?;
+        parts(&shown)
     }
 
     /// Opens a layer, which no other cell may use meanwhile.
@@ -143,6 +164,14 @@ impl<'a> Overlays<'a> {
         self.layers.push((path.to_owned(), held));
         Ok(self.layers[self.layers.len() - 1].1.as_fd())
     }
+}
+
+/// The upper and the work directory of a part of a layer.
+fn parts(whole: &OwnedFd) -> Result<(OwnedFd, OwnedFd), Failed> {
+    Ok((
+        directory(whole.as_fd(), UPPER)?,
+        directory(whole.as_fd(), WORK)?,
+    ))
 }
 
 fn directory(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Failed> {

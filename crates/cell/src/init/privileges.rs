@@ -114,6 +114,27 @@ fn lower(resource: Resource, most: u64) -> rustix::io::Result<()> {
     rustix::process::setrlimit(resource, new)
 }
 
+/// What a user's processes, in cells or not, may have together; a cell takes a part of it only.
+const SHARED: [(Resource, u64, &str); 3] = [
+    (Resource::Sigpending, 512, "limit queued signals"),
+    (Resource::Msgqueue, 400 << 10, "limit message queues"),
+    (Resource::Memlock, 1 << 20, "limit locked memory"),
+];
+
+/// Leaves the user's programs outside a part of what the kernel counts by user.
+pub(super) fn leave_a_part() -> Result<(), Failed> {
+    for (resource, most, step) in SHARED {
+        let old = rustix::process::getrlimit(resource).maximum;
+        let most = Some(old.map_or(most, |old| old.min(most)));
+        let new = Rlimit {
+            current: most,
+            maximum: most,
+        };
+        rustix::process::setrlimit(resource, new).step(step)?;
+    }
+    Ok(())
+}
+
 /// What a fake root keeps, over the cell's users and what belongs to them: what installing packages
 /// needs. None of it reaches anything of the host's.
 ///

@@ -45,7 +45,7 @@ pub(super) fn become_it(
     let rootfs = bundle.join(Runtime::ROOTFS);
     std::fs::create_dir(&rootfs).step(step)?;
     std::fs::write(bundle.join("config.json"), &runtime.config).step(step)?;
-    for lock in mounts::build_at(&rootfs, setup, sources, &runtime.places)? {
+    for lock in mounts::build_at(&rootfs, setup, sources, idmaps, &runtime.places)? {
         // Held by the runtime until it ends, whatever ends it.
         rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty()).step(step)?;
         let _ = std::os::fd::IntoRawFd::into_raw_fd(lock);

@@ -14,7 +14,7 @@ use crate::wire::{Isolation, Mount, MountKind};
 pub struct Description {
     /// What would hold it; see [`backend`].
     pub backend: &'static str,
-    /// User and group that commands run as.
+    /// User and group that commands see themselves as.
     pub user: (u32, u32),
     /// Whether that is a user of the cell's own, because the harness is root.
     pub is_own_user: bool,
@@ -85,7 +85,7 @@ pub fn describe(spec: &CellSpec) -> Result<Description, CellError> {
     let Plan { setup, stubs, .. } = plan(spec)?;
     let mut description = Description {
         backend: backend(spec),
-        user: (setup.uid, setup.gid),
+        user: setup.inside,
         is_own_user: setup.isolation == Isolation::Root,
         cwd: setup.cwd,
         home: setup.home,

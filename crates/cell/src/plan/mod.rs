@@ -10,6 +10,7 @@ mod root;
 mod survey;
 mod tools;
 mod trees;
+mod user;
 
 pub use describe::{Description, Protected, Protection, Shown, backend, describe};
 pub use paths::secrets_of;
@@ -21,9 +22,10 @@ use recto_protocol::policy::{Access, Network};
 use recto_protocol::ports::cell::CellError;
 
 use self::trees::Trees;
+use self::user::User;
 use crate::aftermath::Aftermath;
 use crate::layer;
-use crate::spec::{Backend, CELL_USER, CellSpec, FAKE_ROOT_USERS};
+use crate::spec::{Backend, CellSpec};
 use crate::wire::{IdMap, Isolation, Mount, MountKind, Setup, Upper};
 
 /// The private home directory of an isolated cell.
@@ -70,7 +72,7 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         });
     }
     let root = rustix::process::geteuid().is_root();
-    let (uid, gid) = user(spec, root)?;
+    let user = User::of(spec, root)?;
     let mut binds = root::system(spec, root)?;
     binds.extend(tools::show(&spec.readable));
     let trees = Trees::look(spec, &work_tree, root)?;
@@ -97,10 +99,10 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     mounts.extend(paths::masks(spec, &work_tree, &mounts)?);
 
     let fake_root = spec.root.setup.is_some();
-    let user = if fake_root {
+    let name = if fake_root {
         "root".to_owned()
     } else {
-        files::user_name(uid, root)
+        files::user_name(user.inside.0, root)
     };
     let network_open = spec.policy.network == Network::Open;
     if network_open && spec.doors.is_some() {
@@ -111,16 +113,16 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
     }
     let doors = spec.doors.as_ref().map_or(&[][..], |doors| &doors.list);
     let in_database = files::User {
-        name: &user,
-        uid,
-        gid,
+        name: &name,
+        uid: user.inside.0,
+        gid: user.inside.1,
         home: HOME,
         database: &root::database(spec),
         is_fake_root: fake_root,
     };
     let mut files = files::own(&in_database, network_open, doors);
     files.extend(spec.files.iter().cloned());
-    let env = env::isolated(spec, &mounts, &user, HOME);
+    let env = env::isolated(spec, &mounts, &name, HOME);
     Ok(Plan {
         setup: Setup {
             isolation: if root {
@@ -129,8 +131,10 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
                 Isolation::User
             },
             parent: 0,
-            uid,
-            gid,
+            uid: user.kernel.0,
+            gid: user.kernel.1,
+            inside: user.inside,
+            layer_owner: user.layer_owner,
             fake_root,
             may_set_ids: fake_root && !mounts.iter().any(is_host_written),
             network_open,
@@ -148,26 +152,6 @@ pub(crate) fn plan(spec: &CellSpec) -> Result<Plan, CellError> {
         stubs: trees.stubs,
         aftermath: trees.aftermath,
     })
-}
-
-/// The user inside, in the kernel's eyes.
-fn user(spec: &CellSpec, root: bool) -> Result<(u32, u32), CellError> {
-    if !root {
-        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        return Ok((uid.as_raw(), gid.as_raw()));
-    }
-    let default = if spec.root.setup.is_some() {
-        FAKE_ROOT_USERS
-    } else {
-        CELL_USER
-    };
-    match spec.user.unwrap_or(default) {
-        0 => Err(CellError::Unavailable {
-            reason: "a cell's user can't be root".to_owned(),
-            remedy: "Name a user that owns nothing.".to_owned(),
-        }),
-        user => Ok((user, user)),
-    }
 }
 
 /// Whether what is written there is written on the host, as the files of the tree's owner.
@@ -198,21 +182,25 @@ fn check_layers(mounts: &[Mount]) -> Result<(), CellError> {
 /// No isolation: the same orders with nothing to mount.
 fn direct(spec: &CellSpec, work_tree: PathBuf) -> Plan {
     let home = spec.home.clone().unwrap_or_else(|| PathBuf::from("/"));
+    let User {
+        kernel: (uid, gid),
+        inside,
+        layer_owner,
+    } = User::ours();
     Plan {
         setup: Setup {
             isolation: Isolation::Direct,
             parent: 0,
-            uid: rustix::process::geteuid().as_raw(),
-            gid: rustix::process::getegid().as_raw(),
+            uid,
+            gid,
+            inside,
+            layer_owner,
             fake_root: false,
             may_set_ids: true,
             network_open: true,
             cwd: spec.cwd.clone().unwrap_or_else(|| work_tree.clone()),
             work_tree,
-            env: env::direct(
-                spec,
-                &files::user_name(rustix::process::geteuid().as_raw(), false),
-            ),
+            env: env::direct(spec, &files::user_name(uid, false)),
             home,
             mounts: Vec::new(),
             files: Vec::new(),

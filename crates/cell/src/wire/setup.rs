@@ -27,9 +27,13 @@ pub(crate) struct Setup {
     pub(crate) isolation: Isolation,
     /// The harness: whoever else is the parent means that the harness has died.
     pub(crate) parent: i32,
-    /// User and group in the kernel's eyes; inside too, but for a fake root.
+    /// User and group in the kernel's eyes.
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// What they are called inside.
+    pub(crate) inside: (u32, u32),
+    /// The user and group to whom layers belong on disk.
+    pub(crate) layer_owner: (u32, u32),
     /// The user and those after it appear as root and its users inside.
     pub(crate) fake_root: bool,
     /// Set-user-id programs and file capabilities may be made: all that is written lies in layers,

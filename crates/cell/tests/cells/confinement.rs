@@ -16,7 +16,8 @@ crate::cases! {
     descriptors_are_not_inherited, read_only_means_read_only, further_directories_can_be_written,
     refused_system_calls, set_id_bits_are_refused, files_belong_to_the_owner_of_the_tree, scratch_is_limited, scratch_is_one,
     a_tree_that_holds_too_much_is_explained,
-    process_limit_holds, hidden_inside_the_tree, locks_inside_hold_up_nobody_outside, the_init_is_out_of_reach,
+    process_limit_holds, hidden_inside_the_tree, locks_inside_hold_up_nobody_outside,
+    a_cell_uses_up_nothing_of_another, the_init_is_out_of_reach,
 }
 
 async fn secrets_are_not_visible() {
@@ -120,12 +121,21 @@ async fn no_privilege_is_left() {
     has("CapBnd:\t0000000000000000");
     has("NoNewPrivs:\t1");
     has("Seccomp:\t2");
-    let uid = if is_root() {
-        recto_cell::CELL_USER
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:\t"));
+    let mut uids = uids
+        .unwrap()
+        .split('\t')
+        .map(|uid| uid.parse::<u32>().unwrap());
+    let uid = uids.next().unwrap();
+    let expected = if is_root() {
+        recto_cell::CELL_USERS..recto_cell::FAKE_ROOT_USERS
     } else {
-        1000
+        1000..1001
     };
-    has(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}"));
+    assert!(
+        expected.contains(&uid) && uids.all(|other| other == uid),
+        "{status}"
+    );
     cell.close().await;
 }
 
@@ -458,5 +468,41 @@ async fn locks_inside_hold_up_nobody_outside() {
     let ours = rustix::fs::open(&file, flags, Mode::empty()).unwrap();
     rustix::fs::flock(&ours, FlockOperation::NonBlockingLockExclusive).unwrap();
     rustix::fs::fcntl_lock(&ours, FlockOperation::NonBlockingLockExclusive).unwrap();
+    cell.close().await;
+}
+
+/// What the kernel counts by user: one cell takes all that it gets, and another one, and the user's
+/// programs, still get theirs.
+async fn a_cell_uses_up_nothing_of_another() {
+    let place = Place::new();
+    let cell = place.cell().await;
+    let script = "import ctypes,os,resource,signal,time\nl=ctypes.CDLL(None)\n\
+        n=resource.getrlimit(resource.RLIMIT_NOFILE)[1]; resource.setrlimit(resource.RLIMIT_NOFILE,(n,n))\n\
+        t=0\nwhile t<8192 and l.inotify_init1(0)>=0: t+=1\n\
+        signal.pthread_sigmask(signal.SIG_BLOCK,[40]); s=0\n\
+        while s<100000 and l.sigqueue(os.getpid(),40,0)==0: s+=1\n\
+        print(t,s,'taken',flush=True); time.sleep(300)";
+    let mut greedy = cell.spawn(python(script)).await.unwrap();
+    let text = wait_for(&mut greedy, "taken\n").await;
+    let taken: Vec<u64> = text
+        .split(' ')
+        .map_while(|word| word.parse().ok())
+        .collect();
+    assert!(taken[0] > 0 && taken[1] > 0 && taken[1] <= 512, "{text}");
+    let number = |path: &str| {
+        std::fs::read_to_string(path)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    let all: u64 = number("/proc/sys/fs/inotify/max_user_instances");
+    if !is_root() {
+        assert!(taken[0] <= all.div_ceil(4), "{text}");
+        rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC).unwrap();
+    }
+    let other = place.cell().await;
+    let script = "import ctypes; print(ctypes.CDLL(None).inotify_init1(0) >= 0)";
+    assert_eq!(run(&other, python(script)).await.0, "True\n");
     cell.close().await;
 }

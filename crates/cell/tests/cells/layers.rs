@@ -8,7 +8,7 @@ use recto_cell::{Layer, launch};
 use recto_protocol::policy::{Access, Network};
 use recto_protocol::ports::cell::ExitStatus;
 
-use crate::support::{Place, is_root, python, run, sh};
+use crate::support::{Place, is_root, processes_with, python, run, sh, wait_for};
 
 crate::cases! {
     a_layered_tree_stays_as_it_is, hostile_layers_are_discarded, sockets_and_fifos_are_masked,
@@ -219,11 +219,26 @@ async fn the_cells_user_can_be_chosen() {
     let mut spec = place.spec();
     spec.user = Some(65_000);
     let cell = launch(spec.clone()).await.unwrap();
-    let (text, _) = run(&cell, sh("id -u; touch f")).await;
-    cell.close().await;
+    let mut process = cell
+        .spawn(sh("touch f; id -u; exec sleep 300.65"))
+        .await
+        .unwrap();
+    let text = wait_for(&mut process, "\n").await;
     let owner = std::fs::metadata(place.tree()).unwrap().uid();
-    let expected = if is_root() { 65_000 } else { owner };
-    assert_eq!(text, format!("{expected}\n"));
+    let (inside, outside) = if is_root() {
+        (recto_cell::CELL_USER, 65_000)
+    } else {
+        (owner, owner)
+    };
+    assert_eq!(text, format!("{inside}\n"));
+    let pid = loop {
+        if let [pid] = processes_with("300.65")[..] {
+            break pid;
+        }
+    };
+    let process = std::fs::metadata(format!("/proc/{pid}")).unwrap();
+    assert_eq!(process.uid(), outside);
+    cell.close().await;
     assert_eq!(
         std::fs::metadata(place.tree().join("f")).unwrap().uid(),
         owner
