@@ -16,6 +16,7 @@ use crate::wire::{self, Event, Isolation, Request, Setup};
 pub(super) fn run(parent: i32, isolated: bool) -> ExitCode {
     // A session of its own: signals for the harness' terminal or group are not for the cell.
     let _ = rustix::process::setsid();
+    privileges::usual_signals();
     let prepared = privileges::close_inherited().and_then(|()| {
         // Without isolation no PDEATHSIG: the end of the stream must leave time to kill what runs.
         if isolated {

@@ -17,6 +17,16 @@ pub(super) fn close_inherited() -> Result<(), Failed> {
         .step("close inherited descriptors")
 }
 
+/// Commands expect every signal to do what it usually does. What the harness ignores (`nohup`, a
+/// shell's background jobs) is inherited through every exec otherwise.
+pub(super) fn usual_signals() {
+    for signal in (1..=64).filter(|signal| *signal != libc::SIGPIPE) {
+        // Those that can't be set (KILL, STOP, glibc's own) are refused, and are as they should be.
+        // SAFETY: the default action is no handler of ours; this process has one thread.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// Dies when the harness' launching thread dies. A harness that is dead already is noticed by
 /// `parent`, or (in a new pid namespace, where no parent is visible) by the end of the stream.
 pub(super) fn die_with_parent(parent: Option<i32>) -> Result<(), Failed> {

@@ -15,6 +15,7 @@ crate::cases! {
     signals_reach_the_whole_group, background_processes_stay, background_does_not_delay_the_end,
     kill_all_leaves_nothing, two_hundred_at_once, direct_runs_and_cleans_up, close_ends_everything,
     dropping_the_cell_ends_everything, a_slow_reader_loses_nothing,
+    signals_that_the_harness_ignores_end_commands,
 }
 
 async fn echo_runs() {
@@ -364,4 +365,16 @@ async fn a_slow_reader_loses_nothing() {
     assert_eq!(run(&cell, sh("echo meanwhile")).await.0, "meanwhile\n");
     let (text, dropped, _) = finish(first).await;
     assert_eq!((text.len(), dropped), (4_000_005, 0));
+}
+
+/// A harness under `nohup`, or in the background of a script.
+async fn signals_that_the_harness_ignores_end_commands() {
+    let place = Place::new();
+    // SAFETY: no handler is set or lost; the cases run one after the other on one thread.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+    let cell = place.cell().await;
+    let (_, status) = run(&cell, sh("kill -INT $$; echo goes on")).await;
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    assert_eq!(status, ExitStatus::Signal(2));
 }
