@@ -17,13 +17,13 @@ use crate::layer::Layer;
 /// begin at 61,184 and end at 65,519, its containers begin at 524,288).
 pub const CELL_USER: u32 = 65_520;
 
-/// The first of the 2^28 users that cells of a root harness are in the kernel's eyes, each another
-/// one. Nobody's, like [`FAKE_ROOT_USERS`]. They own nothing on disk: trees and layers are shown as
-/// their own.
-pub const CELL_USERS: u32 = 0x6000_0000;
+/// The first of the 2^27 users that cells of a root harness are in the kernel's eyes, each another
+/// one. Nobody's: systemd's containers end at 0x6fff_ffff, and what it uses above begins at
+/// 0x7ffe_0000. They own nothing on disk: trees and layers are shown as their own.
+pub const CELL_USERS: u32 = 0x7400_0000;
 
-/// The first of the 65,536 users that a cell with a fake root has, in the kernel's eyes. Nobody's:
-/// user databases and container tools end far below.
+/// The first of the 65,536 users that a cell with a fake root has, in the kernel's eyes. Nobody's,
+/// like [`CELL_USERS`].
 pub const FAKE_ROOT_USERS: u32 = 0x7000_0000;
 
 /// How a cell's PID 1 is started and kept apart.
