@@ -16,40 +16,11 @@ struct Known {
 }
 
 const EVERY: &[Mode] = &Mode::ALL;
-const WRITING: &[Mode] = &[Mode::Workspace, Mode::Service];
 const SERVICE: &[Mode] = &[Mode::Service];
 const ANYONE: &[User] = &[User::Root, User::Ordinary];
 const ORDINARY: &[User] = &[User::Ordinary];
 
 const KNOWN: &[Known] = &[
-    Known {
-        ids: &[
-            "git_editmsg_link",
-            "git_fetch_head_link",
-            "git_gitlink",
-            "git_gitlink_bare_hand",
-            "git_index_pipe",
-            "git_modules_new",
-            "git_object_overwrite",
-            "git_reflog_link",
-            "git_refs_destroy",
-        ],
-        modes: WRITING,
-        users: ANYONE,
-        reason: "commands write the user's own .git but for what is protected in it; a copy-on-write view is to come",
-    },
-    Known {
-        ids: &["git_nested_parent_swap"],
-        modes: WRITING,
-        users: ANYONE,
-        reason: "nested repositories and their parents are not pinned",
-    },
-    Known {
-        ids: &["tree_socket", "tree_pipe", "shown_socket"],
-        modes: EVERY,
-        users: ANYONE,
-        reason: "sockets and named pipes in the tree and in shown directories are not masked",
-    },
     Known {
         ids: &["tree_socket_late"],
         modes: EVERY,
