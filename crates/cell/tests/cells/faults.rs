@@ -83,6 +83,8 @@ async fn is_well(cell: &Arc<dyn Cell>) -> bool {
                 true
             }
             (_, _, ExitStatus::CellGone) => false,
+            // Before it has become its program, a command looks like PID 1, and was killed for it.
+            (output, 0, ExitStatus::Signal(9)) if output.is_empty() => true,
             other => panic!("{other:?}"),
         },
         Err(CellError::Gone) => false,
