@@ -119,10 +119,20 @@ impl Round {
         State {
             git: git.map(content).collect(),
             tree: names(repo, ".git"),
-            own: names(&self.home.recto(), "sessions"),
+            own: names(&self.home.recto(), "sessions")
+                .into_iter()
+                .filter(|name| !is_meant_to_stay(name))
+                .collect(),
             temporary: names(self.temporary.path(), "-"),
         }
     }
+}
+
+/// What a killed session leaves on purpose: its view of the repository, in which the next start finds
+/// its commits, and the file that patches of the same tree lock, whose name is the tree's.
+fn is_meant_to_stay(name: &Path) -> bool {
+    let is_lock = name.extension().is_some_and(|end| end == "lock");
+    name.starts_with("layers") || (name.starts_with("journals") && is_lock)
 }
 
 /// Whether a commit of the commands came home whole or not at all.
