@@ -106,11 +106,14 @@ pub const MISSING: &[Denied] = denied! {
 /// Bits of a mode that make a program run as its owner or group.
 const SET_ID: [u64; 2] = [libc::S_ISUID as u64, libc::S_ISGID as u64];
 
+/// The same number everywhere; `libc` lacks it on some architectures.
+const FCHMODAT2: i64 = 452;
+
 /// Calls that set a mode, and which of their arguments it is.
 const MODES: &[(i64, u8)] = &[
     (libc::SYS_fchmod, 1),
     (libc::SYS_fchmodat, 2),
-    (libc::SYS_fchmodat2, 2),
+    (FCHMODAT2, 2),
     (libc::SYS_mknodat, 2),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_chmod, 1),
