@@ -3,7 +3,7 @@
 use recto_protocol::ports::cell::CellError;
 
 use super::setup_error;
-use crate::spec::{CELL_USER, CELL_USERS, CellSpec, FAKE_ROOT_USERS};
+use crate::spec::{Backend, CELL_USER, CELL_USERS, CellSpec, FAKE_ROOT_USERS};
 
 /// How many there are from [`CELL_USERS`] on.
 const HOW_MANY: u32 = 1 << 27;
@@ -28,6 +28,7 @@ impl User {
             return Ok(Self::ours());
         }
         let fake_root = spec.root.setup.is_some();
+        let is_gvisor = spec.backend == Backend::Gvisor;
         // Always the same small number: many archives have no room for a large one.
         let inside = if fake_root { 0 } else { CELL_USER };
         match spec.user {
@@ -35,6 +36,9 @@ impl User {
                 reason: "a cell's user can't be root".to_owned(),
                 remedy: "Name a user that owns nothing.".to_owned(),
             }),
+            // Its kernel is its own, with counts of its own and without a second name for a user.
+            None if is_gvisor => Ok(Self::new(CELL_USER, CELL_USER, CELL_USER)),
+            Some(user) if is_gvisor => Ok(Self::new(user, user, user)),
             Some(user) => Ok(Self::new(user, inside, user)),
             None if fake_root => Ok(Self::new(FAKE_ROOT_USERS, inside, FAKE_ROOT_USERS)),
             None => {
