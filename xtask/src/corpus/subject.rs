@@ -5,10 +5,9 @@ use anyhow::bail;
 use super::stage::Stage;
 
 /// What `recto` is told before the policy and the command to run in a cell.
-const CELL: &[&str] = &["cell"];
-/// What limits a service's cells: none can be set by flags yet, and `known.rs` names what that lets through. The bounds
-/// of the attempts are made for 512 processes and 2 GiB of disk.
-const SERVICE_LIMITS: &[&str] = &[];
+const CELL: &[&str] = &["cell", "run"];
+/// What limits a service's cells: what the bounds of the attempts are made for.
+const SERVICE_LIMITS: &[&str] = &["-c", "cell.processes=512", "-c", "cell.disk_mib=2048"];
 
 /// How the product runs git after a task; see `crates/workspace/src/git`.
 pub(super) const HOST_GIT: &str = "git --git-dir={gitdir} --work-tree={ws} -c core.hooksPath=/dev/null \
@@ -121,7 +120,7 @@ fn recto(stage: &Stage, mode: Mode, backend: Option<&str>) -> Vec<String> {
     words.extend(CELL.iter().map(|word| (*word).to_owned()));
     words.extend(["-s", mode.access()].map(str::to_owned));
     if let Some(name) = backend {
-        words.extend(["--backend", name].map(str::to_owned));
+        words.extend(["-c".to_owned(), format!("cell.backend={name}")]);
     }
     if mode == Mode::Service {
         words.extend(SERVICE_LIMITS.iter().map(|word| (*word).to_owned()));
