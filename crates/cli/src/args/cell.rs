@@ -118,7 +118,7 @@ pub struct RunCellArgs {
     #[arg(long, conflicts_with_all = ["kept", "network", "allow", "preset"])]
     pub learn: bool,
     /// Give the command this variable of the environment, and nothing else: whatever it starts is
-    /// killed when it ends, and no file may hold the value.
+    /// killed when it ends, no file may hold the value, and what it commits does not come home.
     #[arg(long, value_name = "VARIABLE", conflicts_with = "kept")]
     pub secret: Vec<String>,
     /// The command and its arguments.

@@ -26,6 +26,20 @@ impl NetworkArgs {
         self.chosen().is_some()
     }
 
+    /// Refuses rules for a network that has none.
+    ///
+    /// # Errors
+    /// With what contradicts what.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let has_rules = !self.allow.is_empty() || !self.preset.is_empty();
+        match self.network {
+            Some(Network::None | Network::Open) if has_rules => anyhow::bail!(
+                "--allow and --preset are rules of --network allow, and another network is asked for"
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The network that is asked for.
     pub fn chosen(&self) -> Option<Network> {
         let rules = !self.allow.is_empty() || !self.preset.is_empty();

@@ -255,6 +255,7 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
     // Before there is a cell that could change anything.
     let repository = opened.place.repository.as_ref();
     let import = Import::begin(&home, repository, &opened.policy()).await;
+    view::reap(&home);
     let (view, problem) = View::open(&home, &opened.id, &opened.policy(), request.run.ephemeral);
     if let Some(problem) = problem {
         surface.with(|surface| surface.notice(&problem));
@@ -343,7 +344,6 @@ async fn assemble(
     )?;
     // What a power cut or a killed keeper left is removed by whoever comes next.
     crate::compose::cells::Cells::of(home).reap();
-    view::reap(home);
     let (observer, network) = Requests::pair();
     let launching = async {
         let mut settings = cell::settings(cell::Wanted {

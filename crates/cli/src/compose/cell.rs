@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use recto_cell::{Backend, CellSpec, GitView, Layer, Limits};
 use recto_egress::{Observer, Proxy};
-use recto_protocol::policy::{Access, Policy};
+use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::ports::cell::{Cell, CellError};
 use recto_workspace::git::Repository;
 use serde::{Deserialize, Serialize};
@@ -144,12 +145,46 @@ impl Settings {
     pub fn described(&self) -> CellSpec {
         let mut spec = self.spec();
         if self.is_isolated()
+            && !self.gvisor
             && let Some((doors, env)) = outside::describe(&self.policy, &self.machine)
         {
             spec.env = last_of_each([env, spec.env].concat());
             spec.doors = Some(doors);
         }
         spec
+    }
+
+    /// A directory that the user names for a layer, if nothing else is in it.
+    fn layer(&self, directory: &Path, must_exist: bool) -> Result<Layer, Failure> {
+        let shown = directory.display();
+        let refused = |why: String, hint: &str| Err(Failure::usage(anyhow!(why)).hint(hint));
+        if must_exist && !directory.is_dir() {
+            let hint = "with --fake-root it is made, and takes what the command installs";
+            return refused(format!("there is no layer {shown}"), hint);
+        }
+        let real = directory.canonicalize();
+        let real = real.unwrap_or_else(|_| directory.to_owned());
+        if real.starts_with(&self.work_tree) || self.work_tree.starts_with(&real) {
+            let hint = "name a directory elsewhere";
+            return refused(
+                format!("the layer {shown} would hold the work tree, or lie in it"),
+                hint,
+            );
+        }
+        let foreign = std::fs::read_dir(&real).into_iter().flatten().flatten();
+        let mut foreign = foreign.filter(|entry| !entry.path().join("upper").is_dir());
+        if let Some(entry) = foreign.find(|entry| entry.file_name() != "veil") {
+            let name = entry.file_name();
+            let why = format!(
+                "{shown} is no layer: it holds {}",
+                Path::new(&name).display()
+            );
+            return refused(why, "name an empty directory, or one that does not exist");
+        }
+        Layer::make(directory).map_err(|error| {
+            Failure::unavailable(error)
+                .hint("name a directory on a local disk that nobody else uses")
+        })
     }
 
     fn is_isolated(&self) -> bool {
@@ -164,13 +199,24 @@ impl Settings {
     pub async fn launch(&self, observer: Arc<dyn Observer>) -> Result<Launched, Failure> {
         let mut spec = self.spec();
         if let Some(directory) = &self.git_layer {
-            spec.git = GitView::Layer(layer(directory)?);
+            let made = Layer::make(directory).map_err(Failure::unavailable)?;
+            spec.git = GitView::Layer(made);
         }
-        spec.work_layer = self.work_layer.as_deref().map(layer).transpose()?;
-        let lowers = self.system.lowers.iter().map(|path| layer(path));
+        let own = |path: &Path| self.layer(path, false);
+        if let Some(directory) = &self.work_layer {
+            spec.work_layer = Some(own(directory)?);
+            spec.git = GitView::Layer(own(directory)?);
+        }
+        let lowers = self.system.lowers.iter().map(|path| self.layer(path, true));
         spec.root.lowers = lowers.collect::<Result<_, _>>()?;
-        spec.root.setup = self.system.setup.as_deref().map(layer).transpose()?;
-        let outside = match self.is_isolated() {
+        spec.root.setup = self.system.setup.as_deref().map(own).transpose()?;
+        if self.gvisor && self.policy.network == Network::Allow {
+            return Err(Failure::usage(anyhow!(
+                "the backend gvisor has no doors yet, so no network by rules"
+            ))
+            .hint("use the backend namespaces, or --network none"));
+        }
+        let outside = match self.is_isolated() && !self.gvisor {
             true => outside::open(&self.policy, &self.machine, self.learning, observer)?,
             false => None,
         };
@@ -185,12 +231,6 @@ impl Settings {
         let cell = recto_cell::launch(spec).await.map_err(failure)?;
         Ok(Launched { cell, proxy })
     }
-}
-
-fn layer(directory: &Path) -> Result<Layer, Failure> {
-    Layer::make(directory).map_err(|error| {
-        Failure::unavailable(error).hint("name a directory on a local disk that nobody else uses")
-    })
 }
 
 /// Resolves what a cell is made from.

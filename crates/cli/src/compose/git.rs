@@ -9,7 +9,7 @@ use recto_workspace::git::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use super::home::{Home, variable};
+use super::home::{Home, make_private, variable};
 use crate::exit::Failure;
 
 /// Who commits when nobody is configured.
@@ -33,10 +33,19 @@ const MOST_COMMITS: u32 = 200;
 /// # Errors
 /// When there is none.
 pub fn find(home: &Home, writable: &[&Path]) -> Result<Git, Failure> {
-    Git::find(home.path.as_ref(), writable).ok_or_else(|| {
+    Git::find(home.path.as_ref(), writable, &scratch(home)).ok_or_else(|| {
         Failure::unavailable(anyhow!("git is not installed outside the work tree"))
             .hint("install it, for example with `apt-get install git`")
     })
+}
+
+/// Where git's temporary files may lie, the best place first. One that commands can write is passed
+/// over: they could change what git is about to read.
+fn scratch(home: &Home) -> Vec<PathBuf> {
+    let own = home.file("tmp");
+    // Only a fallback: what can't be made is passed over, too.
+    let _ = make_private(&own);
+    vec![std::env::temp_dir(), "/var/tmp".into(), own]
 }
 
 /// Variables that give commits made inside a cell their author: the user's own configuration is
@@ -50,7 +59,7 @@ pub async fn author(
         home: home.user.clone(),
         xdg_config_home: variable("XDG_CONFIG_HOME").map(Into::into),
     };
-    let found = match Git::find(home.path.as_ref(), writable) {
+    let found = match Git::find(home.path.as_ref(), writable, &scratch(home)) {
         // A configuration that can't be read decides nothing.
         Some(git) => identity(&git, &user, repository).await.unwrap_or_default(),
         None => Default::default(),

@@ -305,7 +305,7 @@ mod tests {
             .status();
         assert!(copied.unwrap().success());
         let path = std::env::var_os("PATH").unwrap();
-        let git = Git::find(&path, &[]).unwrap();
+        let git = Git::find(&path, &[], &[std::env::temp_dir()]).unwrap();
         let repository = recto_workspace::git::discover(&view.root).unwrap().unwrap();
         let base = git.import_base(&repository).await.unwrap();
         let limits = Limits::default();

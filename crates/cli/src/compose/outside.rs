@@ -155,9 +155,17 @@ fn doors(policy: &Policy) -> Vec<Door> {
     let forwards = forwards
         .into_iter()
         .zip(2..=250)
-        .map(|((host, port), last)| Door {
-            at: SocketAddrV4::new(Ipv4Addr::new(127, 77, 0, last), port),
-            host: Some(host.to_string()),
+        .map(|((host, port), last)| {
+            let host = host.to_string();
+            // Names of the cell's own loopback can only lead there.
+            let is_own = matches!(host.as_str(), "localhost" | "127.0.0.1");
+            Door {
+                at: match is_own {
+                    true => SocketAddrV4::new(Ipv4Addr::LOCALHOST, port),
+                    false => SocketAddrV4::new(Ipv4Addr::new(127, 77, 0, last), port),
+                },
+                host: (!is_own).then_some(host),
+            }
         });
     std::iter::once(proxy).chain(forwards).collect()
 }
@@ -183,9 +191,15 @@ fn authorities(
         .collect())
 }
 
-/// Passes requests on to whoever records them; what comes too fast is counted.
+/// Requests of one run that are recorded in full; of the rest only every [`SPARSE`]th is, so that a
+/// command that asks in a loop does not fill the user's disk.
+const RECORDED: u64 = 2000;
+const SPARSE: u64 = 1000;
+
+/// Passes requests on to whoever records them. What comes too fast, or far too often, is counted.
 pub struct Requests {
     queue: mpsc::Sender<NetworkRequested>,
+    seen: AtomicU64,
     missed: AtomicU64,
 }
 
@@ -195,6 +209,7 @@ impl Requests {
         let (queue, requests) = mpsc::channel(WAITING);
         let observer = Self {
             queue,
+            seen: AtomicU64::new(0),
             missed: AtomicU64::new(0),
         };
         (Arc::new(observer), requests)
@@ -203,11 +218,50 @@ impl Requests {
 
 impl Observer for Requests {
     fn request(&self, request: RequestEvent) -> bool {
+        let seen = self.seen.fetch_add(1, Ordering::Relaxed);
+        if seen >= RECORDED && !seen.is_multiple_of(SPARSE) {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
         let missed = self.missed.swap(0, Ordering::Relaxed);
         let sent = self.queue.try_send(NetworkRequested { request, missed });
         if sent.is_err() {
             self.missed.fetch_add(missed + 1, Ordering::Relaxed);
         }
         sent.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use recto_protocol::egress::Verdict;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_of_requests_is_recorded_sparsely_and_counted() {
+        let (requests, mut recorded) = Requests::pair();
+        let (mut records, mut missed) = (0, 0);
+        let total = RECORDED + 10 * SPARSE;
+        for _ in 0..total {
+            requests.request(RequestEvent {
+                host: "example.com".into(),
+                port: 443,
+                method: "CONNECT".into(),
+                path: None,
+                bytes_up: 0,
+                bytes_down: 0,
+                verdict: Verdict::Allowed,
+                rule: None,
+                failure: None,
+            });
+            while let Ok(record) = recorded.try_recv() {
+                records += 1;
+                missed += record.missed;
+            }
+        }
+        assert_eq!(records, RECORDED + 10);
+        let last = requests.missed.load(Ordering::Relaxed);
+        assert_eq!(records + missed + last, total);
     }
 }

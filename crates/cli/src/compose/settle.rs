@@ -89,6 +89,7 @@ pub fn settle(
     before: Option<&Settings>,
 ) -> Result<Settled, Failure> {
     let resolved = resolve(home, Some(place), run)?;
+    run.network.check().map_err(Failure::usage)?;
     let config = &resolved.values;
     let catalogue = catalogue(&resolved)?;
     let keeps_model =

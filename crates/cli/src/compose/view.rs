@@ -14,6 +14,8 @@ use super::home::{Home, make_private};
 
 /// How long a killed cell may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a session may take to start.
+const STARTING: Duration = Duration::from_secs(600);
 /// How long to wait between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -80,7 +82,10 @@ pub fn reap(home: &Home) {
     };
     for entry in entries.flatten() {
         let session = home.recto.join("sessions").join(entry.file_name());
-        if !session.exists() {
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok();
+        let age = age.and_then(|made| made.elapsed().ok());
+        // A session that is just starting has its view first.
+        if !session.exists() && age.is_some_and(|age| age > STARTING) {
             // It is tried again at the next start.
             let _ = Layer::at(entry.path()).discard();
         }

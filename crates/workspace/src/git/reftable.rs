@@ -28,7 +28,7 @@ impl Git {
 
     async fn reftable_head(&self, repository: &Repository) -> Result<Head, HeadError> {
         // HEAD is in the work tree's own stack, branches are in the common one.
-        let own = copy(&repository.git_dir)?;
+        let own = copy(&repository.git_dir, self.scratch())?;
         let call = |dir: &Path, command| self.call(command).dir(dir).option("--git-dir", dir);
         let symbolic = call(own.path(), "symbolic-ref").args(["--quiet", "HEAD"]);
         // Exit code 1: HEAD is a commit.
@@ -42,7 +42,7 @@ impl Git {
         if !is_ref_name(&name) {
             return Err(HeadError::Malformed(repository.git_dir.join("HEAD")));
         }
-        let common = copy(&repository.common_dir)?;
+        let common = copy(&repository.common_dir, self.scratch())?;
         let commit = resolve(call(common.path(), "rev-parse"), &name).await?;
         Ok(Head::Branch { name, commit })
     }
@@ -56,14 +56,14 @@ async fn resolve(call: super::call::Call, name: &str) -> Result<Option<Oid>, Run
 }
 
 /// A git directory of our own with a copy of the tables.
-pub(super) fn copy(git_dir: &Path) -> Result<tempfile::TempDir, HeadError> {
+pub(super) fn copy(git_dir: &Path, scratch: &Path) -> Result<tempfile::TempDir, HeadError> {
     let failed = |source: io::Error| HeadError::Read {
         path: git_dir.join("reftable"),
         source,
     };
     let temp = tempfile::Builder::new()
         .prefix("recto-refs-")
-        .tempdir()
+        .tempdir_in(scratch)
         .map_err(failed)?;
     let write = |name: &str, bytes: &[u8]| fs::write(temp.path().join(name), bytes);
     let config = |format: &str| {

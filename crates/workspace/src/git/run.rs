@@ -38,6 +38,7 @@ const CONFIG: &[&str] = &[
 pub struct Git {
     program: PathBuf,
     path: OsString,
+    scratch: PathBuf,
     time_limit: Duration,
 }
 
@@ -92,7 +93,10 @@ impl Git {
     /// `forbidden` ones. Entries that lie in one are passed over, since a cell can put programs
     /// there (an activated `.venv/bin`, `node_modules/.bin`), and so are relative ones. What is
     /// left is where entries really lead to, and it is all that git's children get.
-    pub fn find(path: &OsStr, forbidden: &[&Path]) -> Option<Self> {
+    ///
+    /// `scratch` are directories for temporary files, of which the first is taken that no cell can
+    /// write either. None when there is none, or no git.
+    pub fn find(path: &OsStr, forbidden: &[&Path], scratch: &[PathBuf]) -> Option<Self> {
         let forbidden: Vec<PathBuf> = forbidden
             .iter()
             .map(|root| root.canonicalize().unwrap_or_else(|_| root.to_path_buf()))
@@ -109,11 +113,19 @@ impl Git {
             real.is_ok_and(|real| real.is_file() && is_free(&real))
         })?;
         let path = std::env::join_paths(trusted).ok()?;
+        let mut scratch = scratch.iter().filter_map(|dir| dir.canonicalize().ok());
+        let scratch = scratch.find(|real| real.is_dir() && is_free(real))?;
         Some(Self {
             program,
             path,
+            scratch,
             time_limit: Duration::from_secs(120),
         })
+    }
+
+    /// Where its temporary files lie.
+    pub(super) fn scratch(&self) -> &Path {
+        &self.scratch
     }
 
     /// The same git with another limit on the time that a call takes.

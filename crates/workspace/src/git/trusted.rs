@@ -116,9 +116,9 @@ impl Trusted {
     ) -> Result<Self, OpenError> {
         let temp = tempfile::Builder::new()
             .prefix("recto-git-")
-            .tempdir()
+            .tempdir_in(git.scratch())
             .map_err(|source| OpenError::Write {
-                path: std::env::temp_dir(),
+                path: git.scratch().to_owned(),
                 source,
             })?;
         let dir = temp.path().to_owned();

@@ -129,5 +129,10 @@ pub(crate) fn plain_git(dir: &Path, home: &Path, args: &[impl AsRef<OsStr>]) -> 
 }
 
 pub(crate) fn git() -> Git {
-    Git::find(&std::env::var_os("PATH").unwrap(), &[]).unwrap()
+    Git::find(
+        &std::env::var_os("PATH").unwrap(),
+        &[],
+        &[std::env::temp_dir()],
+    )
+    .unwrap()
 }

@@ -393,17 +393,43 @@ async fn a_git_in_the_tree_is_not_run() {
         path.push(":");
         path.push(&real);
         // The control: without the tree's name, it is what would run.
-        let fooled = Git::find(&path, &[]).unwrap();
+        let fooled = Git::find(&path, &[], &scratch()).unwrap();
         let _ = fooled.version().await;
         assert!(marker.exists(), "the marker proves nothing");
         fs::remove_file(&marker).unwrap();
 
-        let git = Git::find(&path, &[&root]).unwrap();
+        let git = Git::find(&path, &[&root], &scratch()).unwrap();
         assert!(git.version().await.is_ok());
         let repository = fixture.repository();
         let mut trusted = Trusted::temporary(&git, &repository, OpenOptions::default()).unwrap();
         trusted.work_tree_tree().await.unwrap();
         assert!(!marker.exists(), "{} was searched", entry.display());
     }
-    assert!(Git::find(bin.as_os_str(), &[&root]).is_none());
+    assert!(Git::find(bin.as_os_str(), &[&root], &scratch()).is_none());
+}
+
+fn scratch() -> [PathBuf; 1] {
+    [std::env::temp_dir()]
+}
+
+#[test]
+fn temporary_files_never_lie_where_commands_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tree, own) = (dir.path().join("tree"), dir.path().join("own"));
+    for dir in [&tree, &own] {
+        fs::create_dir(dir).unwrap();
+    }
+    let inside = tree.join("tmp");
+    fs::create_dir(&inside).unwrap();
+    // A link that leads into the tree is no other place.
+    let link = dir.path().join("link");
+    symlink(&inside, &link).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let only = |places: &[PathBuf]| Git::find(&path, &[&tree], places).is_some();
+    assert!(!only(&[
+        inside.clone(),
+        link.clone(),
+        dir.path().join("missing")
+    ]));
+    assert!(only(&[inside, link, own]));
 }

@@ -17,6 +17,9 @@ pub use keep::keep;
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
+use recto_protocol::policy::Access;
+
 use crate::args::{CellCommand, CellOptions, PolicyCommand, RunArgs};
 use crate::compose::cell::{Settings, System, Wanted, settings};
 use crate::compose::cells::Cells;
@@ -69,6 +72,15 @@ async fn resolve(
     let mut lowers: Vec<PathBuf> = lowers.collect::<Result<_, _>>()?;
     let setup = options.fake_root.then(|| lowers.remove(0));
     let settled = settle(home, place, &flags, None)?;
+    let is_layered = options.work_layer.is_some() || !options.system_layer.is_empty();
+    if settled.policy.access == Access::DangerFullAccess
+        && (is_layered || flags.network.is_explicit())
+    {
+        return Err(Failure::usage(anyhow!(
+            "danger-full-access isolates nothing, so there are no layers and no limits of the network"
+        ))
+        .hint("leave out either --sandbox danger-full-access or the other flags"));
+    }
     let settings = settings(Wanted {
         home,
         policy: settled.policy.clone(),

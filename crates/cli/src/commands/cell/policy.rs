@@ -177,7 +177,18 @@ fn network(text: &mut String, policy: &Policy, cell: &Description) -> std::fmt::
     writeln!(text, "Network:")?;
     match policy.network {
         Network::None => writeln!(text, "  none: an own, empty network with loopback only")?,
-        Network::Allow => writeln!(text, "  allow: what rules let through, by a proxy outside")?,
+        Network::Allow => {
+            writeln!(text, "  allow: what rules let through, by a proxy outside")?;
+            for rule in &policy.egress.rules {
+                writeln!(text, "  rule: {rule}")?;
+            }
+            for preset in &policy.egress.presets {
+                writeln!(text, "  preset: {preset}")?;
+            }
+            if policy.egress.is_empty() {
+                writeln!(text, "  there is no rule, so nothing is let through")?;
+            }
+        }
         Network::Open => writeln!(text, "  open: everything that this machine can reach")?,
     }
     for door in &cell.doors {
@@ -254,7 +265,7 @@ fn as_value(policy: &Policy, cell: &Description, origins: &BTreeMap<&str, &Origi
         "readable": shown(false),
         "protected": protected,
         "hidden": cell.hidden,
-        "network": {"mode": policy.network, "doors": doors},
+        "network": {"mode": policy.network, "rules": policy.egress, "doors": doors},
         "limits": {
             "memory": cell.limits.memory,
             "millicores": cell.limits.millicores,

@@ -54,10 +54,20 @@ impl Requests {
             tell("recto: nothing outside was asked for\n");
             return;
         }
-        let quoted: Vec<String> = rules.iter().map(|rule| format!("  {rule:?},\n")).collect();
-        tell(&format!(
-            "recto: these rules would have been enough:\negress.allow = [\n{}]\n",
-            quoted.concat()
-        ));
+        let (presets, rules): (Vec<&str>, Vec<&str>) = rules
+            .iter()
+            .map(String::as_str)
+            .partition(|rule| rule.starts_with("preset:"));
+        let presets: Vec<&str> = presets
+            .iter()
+            .filter_map(|preset| preset.strip_prefix("preset:"))
+            .collect();
+        let mut text = "recto: this would have been enough:\nnetwork = \"allow\"\n".to_owned();
+        for (key, values) in [("presets", presets), ("allow", rules)] {
+            if !values.is_empty() {
+                text.push_str(&format!("egress.{key} = {values:?}\n"));
+            }
+        }
+        tell(&text);
     }
 }

@@ -39,6 +39,10 @@ pub fn run(home: &Home, cells: &Cells, args: RunCellArgs) -> Result<u8, Failure>
             learning: args.learn,
         };
         let mut place = enter(home, cells, wanted).await?;
+        if secrets.is_some() {
+            // Objects of git are compressed, so a secret in one would not be found.
+            place.import = Ok(None);
+        }
         let own = place.own.take();
         let status = inside(place, command, args.tty).await;
         if let Some(own) = own {
@@ -91,8 +95,11 @@ pub async fn enter(home: &Home, cells: &Cells, wanted: Wanted<'_>) -> Result<Ent
             settings.policy.network = Network::Allow;
             settings.learning = true;
         }
-        // Before there is a cell that could change anything.
-        let import = Import::begin(home, place.repository.as_ref(), &settings.policy).await;
+        // Before there is a cell that could change anything. What is committed over a layer stays in it.
+        let import = match settings.work_layer {
+            Some(_) => Ok(None),
+            None => Import::begin(home, place.repository.as_ref(), &settings.policy).await,
+        };
         let requests = Arc::new(Requests::default());
         let launched = settings.launch(Arc::clone(&requests) as _).await?;
         return Ok(Entered {

@@ -71,7 +71,7 @@ pub(super) async fn list(
 }
 
 async fn in_tables(git: &Git, repository: &Repository, place: &str) -> Result<Refs, HeadError> {
-    let copy = reftable::copy(&repository.common_dir)?;
+    let copy = reftable::copy(&repository.common_dir, git.scratch())?;
     let bytes = git
         .call("for-each-ref")
         .dir(copy.path())

@@ -48,10 +48,10 @@ impl<'a> Quarantine<'a> {
         base: &Base,
         limits: &'a Limits,
     ) -> Result<Self, ImportError> {
-        let parent = std::env::temp_dir();
-        sweep(&parent);
+        let parent = git.scratch();
+        sweep(parent);
         let owner = owner(repository).map_err(ImportError::Quarantine)?;
-        let place = Place::new(&parent).map_err(ImportError::Quarantine)?;
+        let place = Place::new(parent).map_err(ImportError::Quarantine)?;
         let sha256 = prepare::is_sha256(repository, base.head.commit());
         let quarantine = Self {
             git,
@@ -324,7 +324,14 @@ impl Place {
                 .tempdir_in(parent)?
                 .keep();
             // A sweep may have come between; then it is gone.
-            let Ok(lock) = locked(&path) else { continue };
+            let lock = match locked(&path) {
+                Ok(lock) => lock,
+                Err(_) if !path.exists() => continue,
+                Err(error) => {
+                    let _ = fs::remove_dir_all(&path);
+                    return Err(error);
+                }
+            };
             let (is, was) = (fs::symlink_metadata(&path), lock.metadata()?);
             if is.is_ok_and(|is| is.ino() == was.ino()) {
                 return Ok(Self { path, _lock: lock });
