@@ -84,9 +84,9 @@ mod tests {
     #[test]
     fn mount_points_are_read_from_the_kernels_table() {
         let table = "24 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n\
-            31 24 0:27 / /home/a\\040b\\134c rw - tmpfs tmpfs rw\n\
-            32 24 0:27 / /home/a\\040b\\134c rw - tmpfs tmpfs rw\n";
-        let expected: Vec<PathBuf> = vec!["/".into(), "/home/a b\\c".into()];
+            31 24 0:27 / /h/a\\040b\\134c rw - tmpfs tmpfs rw\n\
+            32 24 0:27 / /h/a\\040b\\134c rw - tmpfs tmpfs rw\n";
+        let expected: Vec<PathBuf> = vec!["/".into(), "/h/a b\\c".into()];
         assert_eq!(mount_points(table), expected);
     }
 }
