@@ -1,9 +1,16 @@
-//! Who is there: the processes of the cell and what they hold, read from its own /proc.
+//! Who is there: the processes of the cell and what they hold, read from a /proc of PID 1's own.
+//!
+//! In the cell's /proc, whoever may not be traced is not seen by PID 1 either. Here such a process
+//! is listed, with what everybody may read of it: all but `io` and `smaps_rollup`.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Dir, Mode, OFlags};
+use rustix::io::Errno;
+
+/// A list of groups makes `status` long, but not this long.
+const LONGEST: usize = 1 << 20;
 
 /// One process at the time of a look.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,24 +21,35 @@ pub(super) struct Seen {
     pub(super) threads: u64,
     /// Bytes of memory: its own, swapped, and shared memory that it has mapped.
     pub(super) memory: u64,
-    /// Bytes it has caused to be written to disk, with those of its reaped children. None when it
-    /// hides them.
-    pub(super) written: Option<u64>,
+    /// Bytes it has caused to be written to disk, with those of its reaped children.
+    pub(super) written: Written,
     pub(super) name: String,
     /// The command that it belongs to.
     pub(super) owner: Option<u32>,
 }
 
-/// The cell's /proc.
+/// An account of bytes written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Written {
+    Known(u64),
+    /// Not to be read by us: the process may not be traced.
+    Hidden,
+    /// It has ended meanwhile.
+    #[default]
+    Gone,
+}
+
+/// A /proc of the cell's processes.
 pub(super) struct Census {
     proc: OwnedFd,
     buffer: Vec<u8>,
 }
 
 impl Census {
-    pub(super) fn open() -> Option<Self> {
+    /// `mount` is the mount itself, which can't be listed before it is opened.
+    pub(super) fn open(mount: &OwnedFd) -> Option<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let proc = rustix::fs::open("/proc", flags, Mode::empty()).ok()?;
+        let proc = rustix::fs::openat(mount, ".", flags, Mode::empty()).ok()?;
         let buffer = vec![0; 4096];
         Some(Self { proc, buffer })
     }
@@ -54,12 +72,17 @@ impl Census {
             // Whoever ends meanwhile is not there.
             let Some(mut process) = self
                 .read(pid, "status")
+                .ok()
                 .and_then(|text| status(&String::from_utf8_lossy(text)))
             else {
                 continue;
             };
             process.pid = pid;
-            process.written = self.read(pid, "io").and_then(written);
+            process.written = match self.read(pid, "io").map(written) {
+                Ok(bytes) => bytes.map_or(Written::Gone, Written::Known),
+                Err(Errno::ACCESS | Errno::PERM) => Written::Hidden,
+                Err(_) => Written::Gone,
+            };
             seen.push(process);
         }
         seen
@@ -67,7 +90,7 @@ impl Census {
 
     /// Bytes of memory of a process, shared pages counted in parts.
     pub(super) fn proportional(&mut self, pid: i32) -> Option<u64> {
-        let text = String::from_utf8_lossy(self.read(pid, "smaps_rollup")?).into_owned();
+        let text = String::from_utf8_lossy(self.read(pid, "smaps_rollup").ok()?).into_owned();
         let parts = ["Pss_Anon:", "Pss_Shmem:", "SwapPss:"];
         let parts = parts.map(|key| kilobytes(&text, key));
         Some(parts.into_iter().flatten().sum())
@@ -75,19 +98,27 @@ impl Census {
 
     /// Clock ticks that the kernel has worked for a process and its reaped children.
     pub(super) fn kernel_time(&mut self, pid: i32) -> Option<u64> {
-        let text = String::from_utf8_lossy(self.read(pid, "stat")?).into_owned();
+        let text = String::from_utf8_lossy(self.read(pid, "stat").ok()?).into_owned();
         // The name may hold anything, but not after the last parenthesis.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let of = |at: usize| fields.get(at)?.parse::<u64>().ok();
         Some(of(12)? + of(14)?)
     }
 
-    fn read(&mut self, pid: i32, file: &str) -> Option<&[u8]> {
+    fn read(&mut self, pid: i32, file: &str) -> rustix::io::Result<&[u8]> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let path = format!("{pid}/{file}");
-        let file = rustix::fs::openat(self.proc.as_fd(), path, flags, Mode::empty()).ok()?;
-        let n = rustix::io::read(file, &mut self.buffer).ok()?;
-        Some(&self.buffer[..n])
+        let file = rustix::fs::openat(self.proc.as_fd(), path, flags, Mode::empty())?;
+        let mut length = 0;
+        loop {
+            let n = rustix::io::read(&file, &mut self.buffer[length..])?;
+            length += n;
+            // A file of /proc fills the buffer unless it ends.
+            if length < self.buffer.len() || length >= LONGEST {
+                return Ok(&self.buffer[..length]);
+            }
+            self.buffer.resize((length * 4).min(LONGEST), 0);
+        }
     }
 }
 
@@ -126,7 +157,7 @@ fn status(text: &str) -> Option<Seen> {
             .ok()?,
         threads: field(text, "Threads:")?.parse().ok()?,
         memory: memory.into_iter().flatten().sum(),
-        written: None,
+        written: Written::Gone,
         name: field(text, "Name:")?.to_owned(),
         owner: None,
     })
@@ -160,7 +191,7 @@ mod tests {
             session: 5,
             threads: 3,
             memory: 124 * 1024,
-            written: None,
+            written: Written::Gone,
             name: "State:\\nZ".into(),
             owner: None,
         };

@@ -119,7 +119,7 @@ impl Command {
         self.is_running() && !std::mem::replace(&mut self.given_up, true)
     }
 
-    /// Kills its process group; for cells that are none.
+    /// Kills its process group. Returns how many that are at least.
     pub(super) fn kill_group(&self) -> u32 {
         // SAFETY: kill takes numbers only; the caller knows that it runs, so the group is its own.
         unsafe { libc::kill(-self.pid, libc::SIGKILL) };

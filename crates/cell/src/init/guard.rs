@@ -145,11 +145,13 @@ impl Guard {
         }
         for (id, (limit, size)) in spent {
             let leaders = leaders(commands);
-            let processes = match (&mut self.watch, commands.get(&id)) {
-                (Some(watch), _) => watch.kill_command(id, &leaders),
-                (None, Some(command)) => command.kill_group(),
-                (None, None) => 0,
-            };
+            let found = self
+                .watch
+                .as_mut()
+                .map_or(0, |watch| watch.kill_command(id, &leaders));
+            // Whatever was found: the kernel knows the group.
+            let group = commands.get(&id).map_or(0, Command::kill_group);
+            let processes = found.max(group);
             let act = Act::KilledAll { processes };
             findings.push(Finding {
                 owner: Some(id),

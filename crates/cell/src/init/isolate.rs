@@ -115,11 +115,12 @@ fn launch(ends: &mut Ends, setup: &Setup, filter: &[u8]) -> Result<Stage, Failed
     if let Some(runtime) = &setup.runtime {
         return runtime::become_it(runtime, setup, &idmaps, ends).map(|never| match never {});
     }
-    for lock in mounts::build(setup, &idmaps)? {
+    let built = mounts::build(setup, &idmaps)?;
+    for lock in built.locks {
         // Held until this process ends, whatever ends it.
         let _ = std::os::fd::IntoRawFd::into_raw_fd(lock);
     }
-    eyes.inside();
+    eyes.inside(built.processes);
     if !setup.network_open {
         namespaces::loopback_up().step("bring up the loopback interface")?;
         doors::open(&setup.doors)?;

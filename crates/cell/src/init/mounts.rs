@@ -18,9 +18,16 @@ use super::tree::{
 use super::{Failed, Step, namespaces::IdMaps};
 use crate::wire::{IdMap, Mount, MountKind, Setup};
 
-/// Builds the cell's root, makes it `/`, and lets go of the host's. Gives the locks on layers, to
-/// be held as long as the cell lives.
-pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Failed> {
+/// What PID 1 keeps of building the root.
+pub(super) struct Built {
+    /// On layers, to be held as long as the cell lives.
+    pub(super) locks: Vec<OwnedFd>,
+    /// A /proc that is mounted nowhere and shows all processes, also those that hide.
+    pub(super) processes: OwnedFd,
+}
+
+/// Builds the cell's root, makes it `/`, and lets go of the host's.
+pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Built, Failed> {
     set_attributes(CWD, "/", libc::AT_RECURSIVE, |attr| {
         attr.propagation = libc::MS_PRIVATE
     })
@@ -29,6 +36,9 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Fail
     // Only its own processes are seen by whoever may not trace; PID 1 is seen by nobody.
     let options = [("hidepid", "invisible")];
     let proc = filesystem("proc", &options, TAME | libc::MOUNT_ATTR_NOEXEC)?;
+    // PID 1 may not trace either, so it has its own, of processes alone.
+    let options = [("subset", "pid")];
+    let processes = filesystem("proc", &options, READ_ONLY | TAME | libc::MOUNT_ATTR_NOEXEC)?;
     let devices = devices()?;
 
     let root = new_root(Path::new("/"))?;
@@ -42,7 +52,7 @@ pub(super) fn build(setup: &Setup, idmaps: &IdMaps) -> Result<Vec<OwnedFd>, Fail
     rustix::process::pivot_root(".", ".").step("pivot into the new root")?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).step("let go of the old root")?;
     rustix::process::chdir("/").step("enter the new root")?;
-    Ok(locks)
+    Ok(Built { locks, processes })
 }
 
 /// What the set-up's mounts show, for [`build_at`]; opened before anything is built.

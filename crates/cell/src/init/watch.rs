@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use super::census::{self, Census, Seen};
+use super::census::{self, Census, Seen, Written};
 use super::made::{Made, Next};
 use crate::wire::{Act, Cgroup, LimitKind, Limits, Reached};
 
@@ -30,6 +31,7 @@ const LITTLE: u64 = 1 << 20;
 #[derive(Default)]
 pub(super) struct Eyes {
     own_io: Option<File>,
+    processes: Option<OwnedFd>,
     ooms: Option<File>,
     refusals: Option<File>,
 }
@@ -40,13 +42,16 @@ impl Eyes {
         let open = |path: &Option<std::path::PathBuf>| File::open(path.as_ref()?).ok();
         Self {
             own_io: None,
+            processes: None,
             ooms: open(&cgroup.ooms),
             refusals: open(&cgroup.refusals),
         }
     }
 
-    /// Opens what PID 1 may not once it can't be traced.
-    pub(super) fn inside(&mut self) {
+    /// Takes the /proc that shows all processes, and opens what PID 1 may not once it can't be
+    /// traced.
+    pub(super) fn inside(&mut self, processes: OwnedFd) {
+        self.processes = Some(processes);
         self.own_io = File::open("/proc/self/io").ok();
     }
 }
@@ -101,8 +106,8 @@ struct Disk {
 
 impl Watch {
     /// None where there is nothing to look at.
-    pub(super) fn new(limits: Limits, eyes: Eyes) -> Option<Self> {
-        let census = Census::open()?;
+    pub(super) fn new(limits: Limits, mut eyes: Eyes) -> Option<Self> {
+        let census = Census::open(&eyes.processes.take()?)?;
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
         let free = limits.trees.iter().filter_map(|tree| free(tree)).min();
         let reserve = free.map_or(0, |free| limits.disk_reserve.min(free / 2));
@@ -359,7 +364,15 @@ impl Watch {
         let mut by: BTreeMap<i32, u64> = self
             .seen
             .iter()
-            .filter_map(|process| Some((process.pid, process.written?)))
+            .filter_map(|process| {
+                let bytes = match process.written {
+                    Written::Known(bytes) => bytes,
+                    // What it had written before it hid stays written.
+                    Written::Hidden => *self.disk.by.get(&process.pid)?,
+                    Written::Gone => return None,
+                };
+                Some((process.pid, bytes))
+            })
             .collect();
         by.insert(1, self.own_written());
         // Reaped processes' bytes are their parents', so the sum falls only when some were lost.

@@ -13,6 +13,7 @@ use crate::support::{Place, eventually, processes_with, python, run, sh};
 crate::cases! {
     one_memory_hog, many_small_memory_hogs, a_hog_beside_a_worker, shared_memory_is_counted_once, a_scratch_filler,
     a_fork_bomb, a_fork_bomb_that_stays, a_disk_filler, fallocate_is_no_way_around,
+    a_hidden_command_is_killed, a_hidden_memory_hog, a_process_of_many_groups,
     a_zip_bomb, a_million_files, files_that_were_there_do_not_count, too_much_output, too_much_time, the_time_of_a_cell, open_files_are_few,
     what_a_background_process_did_is_told_to_the_next, nothing_within_limits_is_told,
     groups_are_removed, an_idle_cell_sleeps, busy_loops_leave_room, no_cell_is_realtime, scratch_does_not_take_all_memory,
@@ -592,5 +593,60 @@ async fn scratch_does_not_take_all_memory() {
             .await;
         assert_eq!(told.output, "65536\n");
         pair.still_works().await;
+    }
+}
+
+/// From here on nobody without a capability may look into the process.
+const HIDE: &str = "
+import ctypes, os, sys, time
+assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0
+";
+
+fn hidden(script: &str) -> Command {
+    python(&format!("{HIDE}{script}"))
+}
+
+async fn a_hidden_command_is_killed() {
+    for limits in both(|limits| limits.command_time = Some(Duration::from_millis(600))) {
+        let pair = Pair::new(limits).await;
+        let script = "if os.fork() == 0: os.setsid()\ntime.sleep(60)";
+        let told = pair.try_out(hidden(script)).await;
+        told.met(Limit::Time, "killed the command, 2 processes");
+        assert_eq!(told.end, ExitStatus::Signal(9));
+        pair.still_works().await;
+    }
+}
+
+async fn a_hidden_memory_hog() {
+    for limits in memory(256 * MIB) {
+        let pair = Pair::new(limits).await;
+        let told = pair.try_out(hidden(HOG)).await;
+        assert_eq!(told.end, ExitStatus::Signal(9), "{}", told.output);
+        told.met(Limit::Memory, "killed python3 (pid ");
+        pair.still_works().await;
+    }
+}
+
+async fn a_process_of_many_groups() {
+    if !crate::support::is_root() {
+        // Only root's set-ups have several users and groups.
+        return;
+    }
+    for limits in both(|limits| limits.command_time = Some(Duration::from_millis(600))) {
+        let place = Place::new();
+        let mut spec = place.spec();
+        let layer = recto_cell::Layer::make(place.base.path().join("system")).unwrap();
+        spec.root.setup = Some(layer);
+        spec.limits = limits;
+        let cell = launch(spec).await.unwrap();
+        let script = "
+import os, time
+os.setgroups(range(1000, 3000))
+if os.fork() == 0: os.setsid()
+time.sleep(60)
+";
+        let told = told(cell.spawn(python(script)).await.unwrap()).await;
+        told.met(Limit::Time, "killed the command, 2 processes");
+        cell.close().await;
     }
 }
