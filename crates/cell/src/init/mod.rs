@@ -22,6 +22,7 @@ mod namespaces;
 mod overlay;
 mod pages;
 mod privileges;
+mod room;
 mod runtime;
 mod serve;
 mod stats;

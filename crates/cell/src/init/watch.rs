@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::census::{self, Census, Seen, Written};
 use super::made::{Made, Next};
+use super::room::Room;
 use crate::wire::{Act, Cgroup, LimitKind, Limits, Reached};
 
 /// How much memory or disk one core is taken to fill in a second; more than measured (2.5 GB/s).
@@ -77,6 +78,7 @@ pub(super) struct Watch {
     seen: Vec<Seen>,
     memory: Precise,
     disk: Disk,
+    room: Room,
     made: Made,
     /// How long the kernel had worked for each process at the last look that asked.
     worked: BTreeMap<i32, u64>,
@@ -101,6 +103,8 @@ struct Disk {
     sum: u64,
     /// Of processes that nobody reaped: their account is gone.
     lost: u64,
+    /// What setting up wrote.
+    before: u64,
     reserve: u64,
 }
 
@@ -109,8 +113,10 @@ impl Watch {
     pub(super) fn new(limits: Limits, mut eyes: Eyes) -> Option<Self> {
         let census = Census::open(&eyes.processes.take()?)?;
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-        let free = limits.trees.iter().filter_map(|tree| free(tree)).min();
-        let reserve = free.map_or(0, |free| limits.disk_reserve.min(free / 2));
+        let room = Room::new(limits.trees.clone());
+        let reserve = room
+            .least()
+            .map_or(0, |free| limits.disk_reserve.min(free / 2));
         let mut watch = Self {
             eyes,
             census,
@@ -125,6 +131,7 @@ impl Watch {
                 reserve,
                 ..Disk::default()
             },
+            room,
             made: Made::new(limits.trees.clone(), limits.files),
             worked: BTreeMap::new(),
             ooms: 0,
@@ -135,6 +142,7 @@ impl Watch {
         };
         // What setting up wrote is not the cell's.
         watch.disk.sum = watch.own_written();
+        watch.disk.before = watch.disk.sum;
         watch.disk.by.insert(1, watch.disk.sum);
         watch.interval = watch.soon(0, 0, Duration::ZERO);
         Some(watch)
@@ -386,15 +394,35 @@ impl Watch {
             .iter()
             .filter(|(pid, _)| **pid > 1 && !self.doomed.contains(pid))
             .map(|(pid, bytes)| (*pid, bytes - self.disk.by.get(pid).unwrap_or(&0).min(bytes)))
+            .filter(|(_, bytes)| *bytes > 0)
             .collect();
         writers.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         self.disk.sum = sum;
         self.disk.by = by;
         let total = sum + self.disk.lost;
-        let left = self.limits.disk_bytes.saturating_sub(total);
-        let free = self.limits.trees.iter().filter_map(|tree| free(tree)).min();
+        let mut left = self.limits.disk_bytes.saturating_sub(total);
+        let fell = self.room.look();
+        let free = self.room.least();
         let spare = free.map_or(u64::MAX, |free| free.saturating_sub(self.disk.reserve));
-        let reached = if left == 0 && grown > 0 {
+        let hidden = self.hidden();
+        if !hidden.is_empty() {
+            let fallen = self.room.fallen();
+            let known = total.saturating_sub(self.disk.before);
+            left = left.min(self.limits.disk_bytes.saturating_sub(fallen));
+            // Nobody's account tells who took the room, so it is whoever has none.
+            let reached = if fallen > self.limits.disk_bytes && fallen > known + LITTLE {
+                Some((LimitKind::Disk, self.limits.disk_bytes))
+            } else if spare == 0 && fell > grown {
+                Some((LimitKind::DiskFree, self.disk.reserve))
+            } else {
+                None
+            };
+            if let Some((kind, size)) = reached {
+                self.kill_hidden(hidden, kind, size, findings);
+                return left.min(spare);
+            }
+        }
+        let reached = if total >= self.limits.disk_bytes && grown > 0 {
             Some((LimitKind::Disk, self.limits.disk_bytes))
         } else if spare == 0 && grown > LITTLE {
             Some((LimitKind::DiskFree, self.disk.reserve))
@@ -408,6 +436,39 @@ impl Watch {
             findings.push(self.finding(owner, kind, size, Act::Killed { pid: *pid, name }));
         }
         left.min(spare)
+    }
+
+    /// Living processes whose account can't be read, by the command they belong to.
+    fn hidden(&self) -> BTreeMap<Option<u32>, Vec<i32>> {
+        let mut hidden: BTreeMap<_, Vec<i32>> = BTreeMap::new();
+        for process in self.living().filter(|p| p.written == Written::Hidden) {
+            hidden.entry(process.owner).or_default().push(process.pid);
+        }
+        hidden
+    }
+
+    fn kill_hidden(
+        &mut self,
+        hidden: BTreeMap<Option<u32>, Vec<i32>>,
+        kind: LimitKind,
+        size: u64,
+        findings: &mut Vec<Finding>,
+    ) {
+        for (owner, pids) in hidden {
+            for pid in &pids {
+                self.kill(*pid);
+            }
+            let act = match pids[..] {
+                [pid] => Act::Killed {
+                    pid,
+                    name: self.name(pid),
+                },
+                _ => Act::KilledAll {
+                    processes: pids.len() as u32,
+                },
+            };
+            findings.push(self.finding(owner, kind, size, act));
+        }
     }
 
     /// Whether files are being counted, a piece in each look.
@@ -532,13 +593,7 @@ fn send(pid: i32, signal: libc::c_int) {
     unsafe { libc::kill(pid, signal) };
 }
 
-/// Bytes that are free on a directory's file system.
-fn free(directory: &std::path::Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(directory).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Bytes that are used on one.
+/// Bytes that are used on a directory's file system.
 fn used(directory: &str) -> Option<u64> {
     let stat = rustix::fs::statvfs(directory).ok()?;
     Some(

@@ -13,7 +13,7 @@ use crate::support::{Place, eventually, processes_with, python, run, sh};
 crate::cases! {
     one_memory_hog, many_small_memory_hogs, a_hog_beside_a_worker, shared_memory_is_counted_once, a_scratch_filler,
     a_fork_bomb, a_fork_bomb_that_stays, a_disk_filler, fallocate_is_no_way_around,
-    a_hidden_command_is_killed, a_hidden_memory_hog, a_process_of_many_groups,
+    a_hidden_command_is_killed, a_hidden_memory_hog, a_hidden_disk_filler, a_hidden_filler_of_the_reserve, a_process_of_many_groups,
     a_zip_bomb, a_million_files, files_that_were_there_do_not_count, too_much_output, too_much_time, the_time_of_a_cell, open_files_are_few,
     what_a_background_process_did_is_told_to_the_next, nothing_within_limits_is_told,
     groups_are_removed, an_idle_cell_sleeps, busy_loops_leave_room, no_cell_is_realtime, scratch_does_not_take_all_memory,
@@ -627,6 +627,88 @@ async fn a_hidden_memory_hog() {
     }
 }
 
+/// Its account of what it wrote can't be read, but the disk's free space can.
+async fn a_hidden_disk_filler() {
+    for limits in disk(64 * MIB) {
+        let pair = Pair::new(limits).await;
+        let innocent = pair.greedy.spawn(sh("sleep 60")).await.unwrap();
+        let script = "
+for i in range(60):
+    with open(f'big{i}', 'wb') as f: f.write(b'x' * (8 << 20))
+time.sleep(5)
+";
+        let told = pair.try_out(hidden(script)).await;
+        assert_eq!(told.end, ExitStatus::Signal(9), "{}", told.output);
+        told.met(Limit::Disk, "killed python3 (pid ");
+        lives(&pair, innocent).await;
+    }
+}
+
+/// Whoever did nothing is left alone.
+async fn lives(pair: &Pair, mut innocent: Process) {
+    run(&pair.greedy, sh("sleep 0.6")).await;
+    let event = futures_util::FutureExt::now_or_never(innocent.events.next());
+    assert!(event.is_none(), "{event:?}");
+    pair.greedy.kill_all().await.unwrap();
+}
+
+/// A small file system, on which no account shows what is written.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn new(at: std::path::PathBuf) -> Self {
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64m,mode=777", "tmpfs"])
+            .arg(&at)
+            .status();
+        assert!(mount.unwrap().success());
+        Self(at)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
+    }
+}
+
+async fn a_hidden_filler_of_the_reserve() {
+    if !crate::support::is_root() {
+        // Ordinary users mount nothing.
+        return;
+    }
+    for limits in both(|limits| limits.disk_reserve = 32 * MIB) {
+        let places = [Place::new(), Place::new()];
+        let _small = Small::new(places[0].tree());
+        let mut spec = places[0].spec();
+        spec.limits = limits;
+        let greedy = launch(spec).await.unwrap();
+        let other = places[1].cell().await;
+        let pair = Pair {
+            _places: places,
+            greedy,
+            other,
+        };
+        let innocent = pair.greedy.spawn(sh("sleep 60")).await.unwrap();
+        let script = "
+with open('big', 'wb') as f:
+    for i in range(48):
+        f.write(b'x' * (1 << 20))
+        f.flush()
+        time.sleep(0.04)
+time.sleep(5)
+";
+        let told = pair.try_out(hidden(script)).await;
+        assert_eq!(told.end, ExitStatus::Signal(9), "{}", told.output);
+        told.met(Limit::Disk, "killed python3 (pid ");
+        lives(&pair, innocent).await;
+    }
+}
+
+/// A list of groups makes a process' description long; what comes after it counts too.
 async fn a_process_of_many_groups() {
     if !crate::support::is_root() {
         // Only root's set-ups have several users and groups.
