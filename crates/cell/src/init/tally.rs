@@ -1,17 +1,24 @@
 //! Counting the files that were made in directories since a time, a piece at a time: a tree may hold
 //! millions, and the loop that counts has other things to do.
 
-use std::os::fd::AsFd;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, StatxFlags};
+use rustix::io::Errno;
 
 /// Entries looked at in one piece: some milliseconds.
 const PIECE: u32 = 4000;
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 pub(super) struct Tally {
     /// Directories to look into.
-    left: Vec<PathBuf>,
+    left: Vec<Place>,
     /// In the middle of one.
     open: Option<Open>,
     /// Seconds since the epoch.
@@ -19,32 +26,57 @@ pub(super) struct Tally {
     count: u64,
 }
 
+/// A directory by its name in another: paths have a greatest length, trees have none.
+struct Place {
+    /// None for the trees themselves.
+    parent: Option<Rc<OwnedFd>>,
+    name: CString,
+}
+
 struct Open {
-    path: PathBuf,
+    directory: Rc<OwnedFd>,
     entries: Dir,
     /// Entries came or went since then; else none of them is new, whatever lies below.
     changed: bool,
 }
 
+/// What a directory is that can't be looked into.
+enum Closed {
+    /// Gone, or as closed to the cell: nothing in it is the cell's.
+    Foreign,
+    /// The cell may have filled it, and nobody can tell how much.
+    Uncountable,
+}
+
 impl Tally {
     pub(super) fn new(trees: &[PathBuf], since: i64) -> Self {
+        let place = |tree: &PathBuf| {
+            Some(Place {
+                parent: None,
+                name: CString::new(tree.as_os_str().as_bytes()).ok()?,
+            })
+        };
         Self {
-            left: trees.to_vec(),
+            left: trees.iter().filter_map(place).collect(),
             open: None,
             since,
             count: 0,
         }
     }
 
-    /// Counts on. The number once everything is counted.
+    /// Counts on. The number once everything is counted; more than any limit when something that
+    /// the cell may have filled can't be.
     pub(super) fn go_on(&mut self) -> Option<u64> {
         for _ in 0..PIECE {
             let Some(open) = &mut self.open else {
-                let path = self.left.pop();
-                let Some(path) = path else {
+                let Some(place) = self.left.pop() else {
                     return Some(self.count);
                 };
-                self.open = Open::new(path, self.since);
+                match Open::new(&place, self.since) {
+                    Ok(open) => self.open = Some(open),
+                    Err(Closed::Foreign) => {}
+                    Err(Closed::Uncountable) => return Some(u64::MAX),
+                }
                 continue;
             };
             let Some(Ok(entry)) = open.entries.next() else {
@@ -55,50 +87,112 @@ impl Tally {
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let directory = entry.file_type() == FileType::Directory;
             if open.changed && open.is_new(name, self.since) {
                 self.count += 1;
             }
-            if directory {
-                use std::os::unix::ffi::OsStrExt;
-                self.left
-                    .push(open.path.join(std::ffi::OsStr::from_bytes(name.to_bytes())));
+            if entry.file_type() == FileType::Directory {
+                self.left.push(Place {
+                    parent: Some(Rc::clone(&open.directory)),
+                    name: name.to_owned(),
+                });
             }
         }
         None
     }
 }
 
+impl Place {
+    fn open(&self, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let parent = self.parent.as_ref().map_or(CWD, |parent| parent.as_fd());
+        rustix::fs::openat(parent, &self.name, flags | DIRECTORY, Mode::empty())
+    }
+
+    /// Opens it to be listed and searched, with its state before.
+    fn list(&self, since: i64) -> Result<(OwnedFd, Stat), Closed> {
+        match self.open(OFlags::RDONLY) {
+            Ok(directory) => {
+                let stat = rustix::fs::fstat(&directory).map_err(|_| Closed::Foreign)?;
+                if is_searchable(&directory) {
+                    return Ok((directory, stat));
+                }
+            }
+            Err(Errno::ACCESS) => {}
+            Err(error) => return Err(closed(error)),
+        }
+        self.unlock(since)
+    }
+
+    /// The same for one whose mode keeps even its owner out. The cell may have filled it first, so
+    /// the mode is changed, as the cell itself could.
+    fn unlock(&self, since: i64) -> Result<(OwnedFd, Stat), Closed> {
+        let place = self.open(OFlags::PATH).map_err(closed)?;
+        let stat = rustix::fs::fstat(&place).map_err(closed)?;
+        if stat.st_ctime < since {
+            // Closed before the cell began, and since.
+            return Err(Closed::Foreign);
+        }
+        // A descriptor of a mere place is changed through its name only.
+        let name = format!("/proc/self/fd/{}", place.as_raw_fd());
+        if stat.st_uid != rustix::process::geteuid().as_raw() {
+            let writable = rustix::fs::access(&name, rustix::fs::Access::WRITE_OK).is_ok();
+            return Err(if writable {
+                Closed::Uncountable
+            } else {
+                Closed::Foreign
+            });
+        }
+        let mode = Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
+        rustix::fs::chmod(&name, mode | Mode::RUSR | Mode::XUSR).map_err(closed)?;
+        let flags = OFlags::RDONLY | DIRECTORY;
+        let directory = rustix::fs::openat(&place, ".", flags, Mode::empty()).map_err(closed)?;
+        Ok((directory, stat))
+    }
+}
+
+/// What an error says of a directory that is, or was, there.
+fn closed(error: Errno) -> Closed {
+    match error {
+        // Closed again meanwhile.
+        Errno::ACCESS | Errno::PERM => Closed::Uncountable,
+        // Too deep for the number of descriptors.
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => Closed::Uncountable,
+        // Gone, or something whose file system doesn't answer.
+        _ => Closed::Foreign,
+    }
+}
+
+fn is_searchable(directory: &OwnedFd) -> bool {
+    rustix::fs::accessat(directory, ".", rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
+}
+
 impl Open {
-    /// None for what is no directory any more, or can't be read.
-    fn new(path: PathBuf, since: i64) -> Option<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&path, flags, Mode::empty()).ok()?;
-        // The change time, unlike others, can't be set.
-        let changed = rustix::fs::fstat(&directory).is_ok_and(|stat| stat.st_ctime >= since);
-        let entries = Dir::new(directory).ok()?;
-        Some(Self {
-            path,
+    fn new(place: &Place, since: i64) -> Result<Self, Closed> {
+        let (directory, stat) = place.list(since)?;
+        let entries = Dir::read_from(&directory).map_err(closed)?;
+        Ok(Self {
+            directory: Rc::new(directory),
             entries,
-            changed,
+            // The change time, unlike others, can't be set.
+            changed: stat.st_ctime >= since,
         })
     }
 
-    fn is_new(&self, name: &std::ffi::CStr, since: i64) -> bool {
-        let Ok(directory) = self.entries.fd() else {
-            return false;
-        };
+    fn is_new(&self, name: &CStr, since: i64) -> bool {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         let wanted = StatxFlags::BTIME | StatxFlags::CTIME;
-        rustix::fs::statx(directory.as_fd(), name, flags, wanted).is_ok_and(|stat| {
-            let birth = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
-            let time = if birth {
-                stat.stx_btime
-            } else {
-                stat.stx_ctime
-            };
-            time.tv_sec >= since
-        })
+        match rustix::fs::statx(&self.directory, name, flags, wanted) {
+            Ok(stat) => {
+                let birth = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+                let time = if birth {
+                    stat.stx_btime
+                } else {
+                    stat.stx_ctime
+                };
+                time.tv_sec >= since
+            }
+            // Closed again meanwhile: in a changed directory it may well be.
+            Err(error) => error == Errno::ACCESS,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ crate::cases! {
     one_memory_hog, many_small_memory_hogs, a_hog_beside_a_worker, shared_memory_is_counted_once, a_scratch_filler,
     a_fork_bomb, a_fork_bomb_that_stays, a_disk_filler, fallocate_is_no_way_around,
     a_hidden_command_is_killed, a_hidden_memory_hog, a_hidden_disk_filler, a_hidden_filler_of_the_reserve, a_process_of_many_groups,
-    a_zip_bomb, a_million_files, files_that_were_there_do_not_count, too_much_output, too_much_time, the_time_of_a_cell, open_files_are_few,
+    a_zip_bomb, a_million_files, files_in_closed_directories, files_far_below, files_that_were_there_do_not_count, too_much_output, too_much_time, the_time_of_a_cell, open_files_are_few,
     what_a_background_process_did_is_told_to_the_next, nothing_within_limits_is_told,
     groups_are_removed, an_idle_cell_sleeps, busy_loops_leave_room, no_cell_is_realtime, scratch_does_not_take_all_memory,
 }
@@ -730,5 +730,44 @@ time.sleep(60)
         let told = told(cell.spawn(python(script)).await.unwrap()).await;
         told.met(Limit::Time, "killed the command, 2 processes");
         cell.close().await;
+    }
+}
+
+async fn files_in_closed_directories() {
+    for limits in both(|limits| limits.files = 20_000) {
+        let pair = Pair::new(limits).await;
+        let script = "
+import os, time
+for i in range(60):
+    os.mkdir(f'd{i}')
+    for j in range(1000):
+        os.close(os.open(f'd{i}/f{j}', os.O_CREAT | os.O_WRONLY))
+    os.chmod(f'd{i}', [0o300, 0o400, 0][i % 3])
+time.sleep(5)
+print('all made')
+";
+        let told = pair.try_out(python(script)).await;
+        told.met(Limit::Files, "killed python3 (pid ");
+        pair.still_works().await;
+    }
+}
+
+/// Deeper than a path can tell.
+async fn files_far_below() {
+    for limits in both(|limits| limits.files = 20_000) {
+        let pair = Pair::new(limits).await;
+        let script = "
+import os, time
+for i in range(40):
+    os.mkdir('n' * 200)
+    os.chdir('n' * 200)
+for j in range(60000):
+    os.close(os.open(f'f{j}', os.O_CREAT | os.O_WRONLY))
+time.sleep(5)
+print('all made')
+";
+        let told = pair.try_out(python(script)).await;
+        told.met(Limit::Files, "killed python3 (pid ");
+        pair.still_works().await;
     }
 }
