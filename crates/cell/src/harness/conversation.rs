@@ -113,6 +113,8 @@ pub(crate) enum Breach {
     Words,
     #[error("too many limits reached")]
     Limits,
+    #[error("output of a command that was paused")]
+    Unread,
     #[error("output out of order or beyond its cap")]
     Output,
 }

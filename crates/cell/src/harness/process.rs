@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use async_trait::async_trait;
@@ -18,36 +18,62 @@ use crate::wire::{Request, Resize, Signal};
 /// Bytes of input per request; one is under way at a time.
 const PIECE: usize = 64 << 10;
 
-/// Output bytes of one command that wait to be read before the cell is not listened to any more.
-/// More than the usual cap, so that a command nobody reads from holds nobody up; with a cap without
-/// an end, a reader that is slower than the command slows the command, and nothing piles up.
-const BACKLOG: usize = 16 << 20;
+/// Output bytes of one command that wait to be read before it is paused. More than the usual cap, so
+/// that a command nobody reads from runs to its end; with a cap without an end, a reader that is
+/// slower than the command slows the command.
+const HIGH: usize = 16 << 20;
+/// It goes on when so few are left.
+const LOW: usize = 8 << 20;
+/// With so many, the cell has not paused it: what is under way when it is asked to is a hundredth.
+const MOST: usize = 64 << 20;
 
-/// Room for output that waits to be read.
-#[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Semaphore>);
+/// Output that waits to be read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Room(Arc<Mutex<Level>>);
+
+#[derive(Debug, Default)]
+struct Level {
+    unread: usize,
+    paused: bool,
+    /// Nobody reads any more: what comes is thrown away.
+    abandoned: bool,
+}
 
 impl Room {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(BACKLOG)))
+    /// Notes output that has come; `pause` is called when that is enough. False when far too much
+    /// has.
+    pub(super) fn take(&self, bytes: usize, pause: impl FnOnce()) -> bool {
+        let mut level = self.level();
+        if level.abandoned {
+            return true;
+        }
+        level.unread = level.unread.saturating_add(bytes);
+        if level.unread >= HIGH && !level.paused {
+            level.paused = true;
+            // With the lock, so that pausing and going on are told in their order.
+            pause();
+        }
+        level.unread <= MOST
     }
 
-    /// Waits until there is room, or nobody reads any more.
-    pub(super) async fn take(&self, bytes: usize) {
-        if let Ok(permit) = self.0.acquire_many(permits(bytes)).await {
-            // Given back when the output is read.
-            permit.forget();
+    fn give_back(&self, bytes: usize, resume: impl FnOnce()) {
+        let mut level = self.level();
+        level.unread = level.unread.saturating_sub(bytes);
+        if level.unread <= LOW && level.paused {
+            level.paused = false;
+            resume();
         }
     }
 
-    fn give_back(&self, bytes: usize) {
-        self.0.add_permits(permits(bytes) as usize);
+    fn abandon(&self, resume: impl FnOnce()) {
+        self.level().abandoned = true;
+        self.give_back(usize::MAX, resume);
     }
-}
 
-/// A single piece that is larger than the whole room takes all of it.
-fn permits(bytes: usize) -> u32 {
-    u32::try_from(bytes.min(BACKLOG)).unwrap_or(u32::MAX)
+    fn level(&self) -> MutexGuard<'_, Level> {
+        // Numbers only: a panic elsewhere leaves them usable.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Where what arrives for a command goes. Its order and its size are the conversation's concern.
@@ -157,13 +183,22 @@ impl ProcessControl for Control {
 pub(super) fn events(
     receiver: mpsc::UnboundedReceiver<ProcessEvent>,
     room: Room,
+    shared: Arc<Shared>,
+    id: u32,
 ) -> BoxStream<'static, ProcessEvent> {
-    Box::pin(Events { receiver, room })
+    Box::pin(Events {
+        receiver,
+        room,
+        shared,
+        id,
+    })
 }
 
 struct Events {
     receiver: mpsc::UnboundedReceiver<ProcessEvent>,
     room: Room,
+    shared: Arc<Shared>,
+    id: u32,
 }
 
 impl Stream for Events {
@@ -175,7 +210,8 @@ impl Stream for Events {
     ) -> Poll<Option<ProcessEvent>> {
         let event = self.receiver.poll_recv(context);
         if let Poll::Ready(Some(ProcessEvent::Output(bytes))) = &event {
-            self.room.give_back(bytes.len());
+            let (shared, id) = (&self.shared, self.id);
+            self.room.give_back(bytes.len(), || shared.resume(id));
         }
         event
     }
@@ -183,7 +219,45 @@ impl Stream for Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        // Nobody reads any more: output is thrown away, and the cell is listened to as before.
-        self.room.0.close();
+        self.room.abandon(|| self.shared.resume(self.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_room_pauses_once_and_an_emptied_one_resumes() {
+        let room = Room::default();
+        let mut told = Vec::new();
+        assert!(room.take(HIGH - 1, || told.push("pause")));
+        assert!(told.is_empty());
+        for _ in 0..3 {
+            assert!(room.take(1, || told.push("pause")));
+        }
+        assert_eq!(told, ["pause"]);
+        room.give_back(1, || told.push("resume"));
+        assert_eq!(told, ["pause"], "it is still over the low mark");
+        for _ in 0..2 {
+            room.give_back(HIGH - LOW + 1, || told.push("resume"));
+        }
+        assert_eq!(told, ["pause", "resume"]);
+    }
+
+    #[test]
+    fn a_cell_that_does_not_pause_is_found_out() {
+        let room = Room::default();
+        assert!(room.take(MOST, || ()));
+        assert!(!room.take(1, || ()));
+    }
+
+    #[test]
+    fn without_a_reader_nothing_is_too_much() {
+        let room = Room::default();
+        assert!(room.take(MOST, || ()));
+        let mut resumed = false;
+        room.abandon(|| resumed = true);
+        assert!(resumed && room.take(MOST + 1, || ()));
     }
 }

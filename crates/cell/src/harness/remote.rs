@@ -53,6 +53,9 @@ struct Tasks {
 pub(super) struct Shared {
     next: AtomicU32,
     frames: mpsc::Sender<Vec<u8>>,
+    /// Pausing and going on, ahead of what waits. At most a few for each command: between two lie
+    /// megabytes of output.
+    urgent: mpsc::UnboundedSender<Vec<u8>>,
     state: Mutex<State>,
 }
 
@@ -79,9 +82,11 @@ impl Remote {
         accepting: JoinSet<()>,
     ) -> Self {
         let (frames, queue) = mpsc::channel(QUEUE);
+        let (urgent, first) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             next: AtomicU32::new(1),
             frames,
+            urgent,
             state: Mutex::new(State {
                 gone: false,
                 conversation: Conversation::new(if life.is_some() {
@@ -94,7 +99,7 @@ impl Remote {
             }),
         });
         let reader = tokio::spawn(receive(read, decoder, Arc::clone(&shared)));
-        let writer = tokio::spawn(send(write, queue));
+        let writer = tokio::spawn(send(write, first, queue));
         Self {
             shared,
             tasks: Mutex::new(Some(Tasks {
@@ -142,7 +147,7 @@ impl Cell for Remote {
         let (sender, receiver) = mpsc::unbounded_channel();
         let (started, answer) = oneshot::channel();
         let most = command.output.head.saturating_add(command.output.tail);
-        let room = Room::new();
+        let room = Room::default();
         let incoming = Incoming::new(sender, started, room.clone());
         let id = self.shared.next();
         let mut frame = Vec::new();
@@ -158,7 +163,7 @@ impl Cell for Remote {
         self.shared.queue(frame)?;
         match tokio::time::timeout(ANSWERING, answer).await {
             Ok(Ok(Ok(()))) => Ok(Process {
-                events: events(receiver, room),
+                events: events(receiver, room, Arc::clone(&self.shared), id),
                 control: Box::new(Control::new(Arc::clone(&self.shared), id)),
             }),
             Ok(Ok(Err(reason))) => Err(CellError::Spawn { program, reason }),
@@ -313,16 +318,12 @@ impl Shared {
         }
     }
 
-    /// Takes a frame in. Output is given back: it may have to wait for its reader.
-    fn hear(&self, frame: &Frame) -> Result<Option<(Room, u32, Bytes)>, Breach> {
+    /// Takes a frame in.
+    fn hear(&self, frame: &Frame) -> Result<(), Breach> {
         let mut state = self.state();
         let state = &mut *state;
         match state.conversation.hear(frame)? {
-            Heard::Command(id, Said::Output(bytes)) => {
-                let command = state.commands.get(&id);
-                return Ok(command.map(|command| (command.room().clone(), id, bytes)));
-            }
-            Heard::Command(id, said) => self.said(state, id, said),
+            Heard::Command(id, said) => self.said(state, id, said)?,
             Heard::Answer(id, answer) => {
                 if let Some(waiting) = state.questions.remove(&id) {
                     // Whoever asked may have given up waiting.
@@ -330,19 +331,29 @@ impl Shared {
                 }
             }
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn output(&self, id: u32, bytes: Bytes) {
-        if let Some(command) = self.state().commands.get(&id) {
-            command.tell(ProcessEvent::Output(bytes));
-        }
+    fn pause(&self, id: u32) {
+        self.send_first(id, &Request::Pause);
+    }
+
+    /// A command's reader has caught up, or gone.
+    pub(super) fn resume(&self, id: u32) {
+        self.send_first(id, &Request::Resume);
+    }
+
+    fn send_first(&self, id: u32, request: &Request) {
+        let mut frame = Vec::new();
+        request.put(&mut frame, id);
+        // A cell that is gone prints nothing.
+        let _ = self.urgent.send(frame);
     }
 
     /// Passes on what the conversation has found to be in order.
-    fn said(&self, state: &mut State, id: u32, said: Said) {
+    fn said(&self, state: &mut State, id: u32, said: Said) -> Result<(), Breach> {
         let Some(command) = state.commands.get_mut(&id) else {
-            return;
+            return Ok(());
         };
         match said {
             Said::Started => {
@@ -367,7 +378,12 @@ impl Shared {
                 limit: limit(limited.limit),
                 text: limited.text,
             })),
-            Said::Output(bytes) => command.tell(ProcessEvent::Output(bytes)),
+            Said::Output(bytes) => {
+                if !command.room().take(bytes.len(), || self.pause(id)) {
+                    return Err(Breach::Unread);
+                }
+                command.tell(ProcessEvent::Output(bytes));
+            }
             Said::Dropped(bytes) => command.tell(ProcessEvent::Dropped(bytes)),
             Said::InputTaken(ok) => command.taken(ok),
             Said::Exited(exit) => {
@@ -379,6 +395,7 @@ impl Shared {
                 state.commands.remove(&id);
             }
         }
+        Ok(())
     }
 }
 
@@ -393,13 +410,8 @@ async fn receive(mut stream: impl AsyncRead + Unpin, mut decoder: Decoder, share
                 Ok(None) => break,
                 Err(_) => break 'open,
             };
-            match shared.hear(&frame) {
-                Ok(Some((room, id, bytes))) => {
-                    room.take(bytes.len()).await;
-                    shared.output(id, bytes);
-                }
-                Ok(None) => {}
-                Err(_) => break 'open,
+            if shared.hear(&frame).is_err() {
+                break 'open;
             }
         }
         let buffer = decoder.buffer();
@@ -414,9 +426,19 @@ async fn receive(mut stream: impl AsyncRead + Unpin, mut decoder: Decoder, share
     shared.end();
 }
 
-/// Writes queued frames whole. Ends with the queue or the stream.
-async fn send(mut stream: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Vec<u8>>) {
-    while let Some(frame) = queue.recv().await {
+/// Writes queued frames whole. Ends with the queues or the stream.
+async fn send(
+    mut stream: impl AsyncWrite + Unpin,
+    mut first: mpsc::UnboundedReceiver<Vec<u8>>,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+) {
+    loop {
+        let frame = tokio::select! {
+            biased;
+            Some(frame) = first.recv() => frame,
+            Some(frame) = queue.recv() => frame,
+            else => return,
+        };
         let written = stream.write_all(&frame).await;
         if written.is_err() || stream.flush().await.is_err() {
             return;

@@ -38,6 +38,8 @@ pub(super) struct Command {
     phase: Phase,
     meter: Meter,
     since: Instant,
+    /// Its reader is behind; what it prints is left in its pipe.
+    paused: bool,
     given_up: bool,
     /// How often it was told of limits.
     limited: u32,
@@ -93,6 +95,7 @@ impl Command {
                 rate,
             },
             since: Instant::now(),
+            paused: false,
             given_up: false,
             limited: 0,
         }
@@ -142,7 +145,8 @@ impl Command {
     pub(super) fn readable(&self, link: &Link) -> Option<BorrowedFd<'_>> {
         let wanted = match self.phase {
             Phase::Running if self.meter.rests() => false,
-            Phase::Running => self.head == 0 || link.has_room(),
+            // What is not sent holds nobody up.
+            Phase::Running => self.head == 0 || (link.has_room() && !self.paused),
             Phase::Telling(_) => false,
             Phase::Told => true,
         };
@@ -163,7 +167,8 @@ impl Command {
             return None;
         }
         let ended = self.ended.as_ref().filter(|ended| ended.owed == 0);
-        ended.map(|ended| ended.deadline).or(self.meter.rest_until)
+        let rest = self.meter.rest_until.filter(|_| !self.paused);
+        ended.map(|ended| ended.deadline).or(rest)
     }
 
     /// Still a command in the harness' eyes.
@@ -184,6 +189,11 @@ impl Command {
     /// Nothing is left to do for it.
     pub(super) fn is_over(&self) -> bool {
         self.phase == Phase::Told && self.output.is_none()
+    }
+
+    /// Stops taking output that would be sent, or goes on.
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
     }
 
     /// Reads output: the head goes to the link, the rest into the tail.

@@ -206,6 +206,12 @@ impl Init {
                     unsafe { libc::kill(-command.pid, message.signal) };
                 }
             }
+            Request::Pause | Request::Resume => {
+                // It may have ended meanwhile.
+                if let Some(command) = self.commands.get_mut(&id) {
+                    command.pause(matches!(request, Request::Pause));
+                }
+            }
             Request::KillAll => {
                 if self.killing.is_empty() {
                     self.reaped = 0;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use recto_protocol::ports::cell::{
     Cell, CellError, Command, ExitStatus, OutputCap, Process, ProcessControl, ProcessEvent,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::serve::{Ended, put};
 use super::words;
@@ -25,12 +25,18 @@ pub(super) enum Act {
 pub(super) struct Acts {
     input: mpsc::Sender<Option<Bytes>>,
     other: mpsc::Sender<Act>,
+    paused: watch::Sender<bool>,
 }
 
 impl Acts {
     /// Input; None closes it. False when too much waits already.
     pub(super) fn input(&self, bytes: Option<Bytes>) -> bool {
         !is_full(self.input.try_send(bytes))
+    }
+
+    /// Stops telling of the command, or goes on.
+    pub(super) fn pause(&self, paused: bool) {
+        self.paused.send_replace(paused);
     }
 
     /// False when too much waits already.
@@ -48,16 +54,24 @@ fn is_full<T>(sent: Result<(), mpsc::error::TrySendError<T>>) -> bool {
 pub(super) struct Todo {
     input: mpsc::Receiver<Option<Bytes>>,
     other: mpsc::Receiver<Act>,
+    paused: watch::Receiver<bool>,
 }
 
 pub(super) fn acts() -> (Acts, Todo) {
     let (input, inputs) = mpsc::channel(WAITING);
     let (other, others) = mpsc::channel(WAITING);
+    let (paused, pauses) = watch::channel(false);
     let todo = Todo {
         input: inputs,
         other: others,
+        paused: pauses,
     };
-    (Acts { input, other }, todo)
+    let acts = Acts {
+        input,
+        other,
+        paused,
+    };
+    (acts, todo)
 }
 
 /// Starts a command and follows it to its end, also when its client has gone.
@@ -87,18 +101,21 @@ pub(super) async fn run(
         std::future::pending::<Ended>().await
     };
     tokio::select! {
-        ended = forward(events, id, out) => ended,
+        ended = forward(events, &mut todo.paused, id, out) => ended,
         never = asked => never,
     }
 }
 
 async fn forward(
     mut events: futures_core::stream::BoxStream<'static, ProcessEvent>,
+    paused: &mut watch::Receiver<bool>,
     id: u32,
     out: &mpsc::Sender<Vec<u8>>,
 ) -> Ended {
     let mut offset = 0;
     loop {
+        // A connection that has gone pauses nothing.
+        let _ = paused.wait_for(|paused| !paused).await;
         let event = std::future::poll_fn(|context| events.as_mut().poll_next(context)).await;
         let event = match event {
             Some(ProcessEvent::Output(bytes)) => {

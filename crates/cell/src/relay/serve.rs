@@ -148,6 +148,11 @@ impl Connection {
             Request::CloseInput => return self.ask(id, |acts| acts.input(None)),
             Request::Resize(resize) => return self.ask(id, |acts| acts.put(Act::Resize(resize))),
             Request::Signal(m) => return self.ask(id, |acts| acts.put(Act::Signal(m.signal))),
+            Request::Pause | Request::Resume => {
+                if let Some(acts) = self.running.get(&id) {
+                    acts.pause(matches!(request, Request::Pause));
+                }
+            }
             Request::KillAll => {
                 self.tasks.spawn(async move {
                     let killed = cell.kill_all().await;
@@ -198,6 +203,9 @@ impl Connection {
     async fn hang_up(mut self) {
         // From here on output is read and thrown away.
         drop(self._writer);
+        for acts in self.running.values() {
+            acts.pause(false);
+        }
         for signal in [SIGHUP, SIGKILL] {
             for acts in self.running.values() {
                 // Full only of what a client sent that was in no hurry to read answers.

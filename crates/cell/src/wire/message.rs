@@ -1,6 +1,6 @@
 //! The messages that frames carry, and their codes.
 //!
-//! Free for what is to come: 0x17–0x1f towards the cell, 0x98–0x9f from it. Messages about files
+//! Free for what is to come: 0x19–0x1f towards the cell, 0x98–0x9f from it. Messages about files
 //! are 0x20–0x2f and 0xa0–0xaf; they live in [`super::files`].
 
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub(crate) enum RequestKind {
     Signal = 0x14,
     KillAll = 0x15,
     Stats = 0x16,
+    Pause = 0x17,
+    Resume = 0x18,
     Stat = 0x20,
     Read = 0x21,
     Write = 0x22,
@@ -74,6 +76,9 @@ pub(crate) enum Request {
     Signal(Signal),
     KillAll,
     Stats,
+    /// Nothing more is read of a command's output until [`Request::Resume`]: it waits for its reader.
+    Pause,
+    Resume,
     Stat(Stat),
     Read(Read),
     /// How, and the bytes.
@@ -311,6 +316,8 @@ impl Request {
             Self::Signal(m) => put_json(out, K::Signal as u8, id, m),
             Self::KillAll => put_frame(out, K::KillAll as u8, id, &[]),
             Self::Stats => put_frame(out, K::Stats as u8, id, &[]),
+            Self::Pause => put_frame(out, K::Pause as u8, id, &[]),
+            Self::Resume => put_frame(out, K::Resume as u8, id, &[]),
             Self::Stat(m) => put_json(out, K::Stat as u8, id, m),
             Self::Read(m) => put_json(out, K::Read as u8, id, m),
             Self::Write(m, bytes) => {
@@ -325,7 +332,7 @@ impl Request {
 
     /// Reads a request.
     pub(crate) fn read(frame: &Frame) -> Result<Self, Error> {
-        const KINDS: [RequestKind; 17] = [
+        const KINDS: [RequestKind; 19] = [
             RequestKind::Hello,
             RequestKind::Setup,
             RequestKind::Filter,
@@ -336,6 +343,8 @@ impl Request {
             RequestKind::Signal,
             RequestKind::KillAll,
             RequestKind::Stats,
+            RequestKind::Pause,
+            RequestKind::Resume,
             RequestKind::Stat,
             RequestKind::Read,
             RequestKind::Write,
@@ -356,6 +365,8 @@ impl Request {
             RequestKind::Signal => Self::Signal(json(frame)?),
             RequestKind::KillAll => Self::KillAll,
             RequestKind::Stats => Self::Stats,
+            RequestKind::Pause => Self::Pause,
+            RequestKind::Resume => Self::Resume,
             RequestKind::Stat => Self::Stat(json(frame)?),
             RequestKind::Read => Self::Read(json(frame)?),
             RequestKind::Write => {

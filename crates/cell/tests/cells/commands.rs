@@ -15,6 +15,7 @@ crate::cases! {
     signals_reach_the_whole_group, background_processes_stay, background_does_not_delay_the_end,
     kill_all_leaves_nothing, two_hundred_at_once, direct_runs_and_cleans_up, close_ends_everything,
     dropping_the_cell_ends_everything, a_slow_reader_loses_nothing,
+    a_reader_that_stops_holds_up_nobody,
     signals_that_the_harness_ignores_end_commands,
 }
 
@@ -365,6 +366,46 @@ async fn a_slow_reader_loses_nothing() {
     assert_eq!(run(&cell, sh("echo meanwhile")).await.0, "meanwhile\n");
     let (text, dropped, _) = finish(first).await;
     assert_eq!((text.len(), dropped), (4_000_005, 0));
+}
+
+/// As `yes | less` does: far more output than is kept for a reader, and a cap without an end.
+async fn a_reader_that_stops_holds_up_nobody() {
+    const PRINTED: usize = 96 << 20;
+    let place = Place::new();
+    let cell = place.cell().await;
+    let mut flood = python(&format!(
+        "import os, select\nleft = {PRINTED}\nos.set_blocking(1, False)\n\
+         while left:\n\
+         \x20   if not select.select([], [1], [], 1)[1]:\n\
+         \x20       open('stalled', 'w').close()\n\
+         \x20       select.select([], [1], [])\n\
+         \x20   left -= os.write(1, b'a' * min(left, 1 << 16))\n"
+    ));
+    flood.output.head = u64::MAX;
+    let flood = cell.spawn(flood).await.unwrap();
+    let stalled = place.tree().join("stalled");
+    for _ in 0..2000 {
+        // A cell that isn't listened to would answer neither.
+        assert_eq!(run(&cell, sh("echo meanwhile")).await.0, "meanwhile\n");
+        assert_eq!(cell.stats().await.unwrap().commands, 1);
+        if stalled.exists() {
+            break;
+        }
+    }
+    assert!(stalled.exists(), "it was held back");
+    let (text, dropped, status) = finish(flood).await;
+    assert_eq!(
+        (text.len(), dropped, status),
+        (PRINTED, 0, ExitStatus::Code(0))
+    );
+    // One whose reader has gone is held back by nobody.
+    let mut flood = sh("head -c 40000000 /dev/zero; touch done");
+    flood.output.head = u64::MAX;
+    drop(cell.spawn(flood).await.unwrap());
+    eventually("the unread command ends", || {
+        place.tree().join("done").exists()
+    })
+    .await;
 }
 
 /// A harness under `nohup`, or in the background of a script.
