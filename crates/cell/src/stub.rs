@@ -45,14 +45,26 @@ impl Stub {
                 Err(rustix::io::Errno::NOENT) => continue,
                 Err(error) => return Err(error.into()),
             };
-            if rustix::fs::flock(&held, FlockOperation::NonBlockingLockShared).is_err()
-                || !is_at(&held, path)
-            {
-                std::thread::yield_now();
-                continue;
+            match rustix::fs::flock(&held, FlockOperation::NonBlockingLockShared) {
+                Ok(()) if is_at(&held, path) => {}
+                Ok(()) | Err(rustix::io::Errno::WOULDBLOCK) => {
+                    std::thread::yield_now();
+                    continue;
+                }
+                Err(error) => {
+                    if made {
+                        // Nobody else can rely on it without a lock.
+                        let _ = rustix::fs::unlinkat(CWD, path, AtFlags::REMOVEDIR);
+                    }
+                    return Err(no_lock(error));
+                }
             }
             if made {
-                mark(&held, owner)?;
+                if let Err(error) = mark(&held, owner) {
+                    remove_held(path, &held);
+                    // It could be made, so this is no directory that nothing may be made in.
+                    return Err(io::Error::other(format!("it can't be marked: {error}")));
+                }
             } else if !is_marked(&held) {
                 return Ok(None);
             }
@@ -78,6 +90,12 @@ pub(crate) fn remove(path: &Path) {
     if let Ok(fd) = open(path) {
         remove_held(path, &fd);
     }
+}
+
+/// In words: a caller who is forbidden to make something is told so by other errors than these.
+fn no_lock(error: rustix::io::Errno) -> io::Error {
+    let text = format!("its file system has no locks that tell who relies on a directory: {error}");
+    io::Error::other(text)
 }
 
 /// Turning the shared lock into an exclusive one fails as long as anyone else holds it.

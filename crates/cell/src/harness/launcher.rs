@@ -142,9 +142,17 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
             orders.limits.cgroup = cgroup.make(&orders.limits);
         }
         for StubPlan { path, owner } in planned {
-            if stubs.make(&path, owner).is_err() {
-                // What the harness can't make, the cell can't either.
-                orders.mounts.retain(|mount| mount.at != path);
+            match stubs.make(&path, owner) {
+                Ok(()) => {}
+                // What the harness may not make, the cell may not either.
+                Err(error) if is_forbidden(&error) => {
+                    orders.mounts.retain(|mount| mount.at != path);
+                }
+                Err(error) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(setup(&format!("protect {}", path.display()), error));
+                }
             }
         }
     }
@@ -166,6 +174,14 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
         stubs,
         doorway,
     })
+}
+
+/// Whether nobody like us may make anything there.
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EROFS | libc::EACCES | libc::EPERM)
+    )
 }
 
 /// What to build, for the launcher and for a container's inside, and the filter.
@@ -221,5 +237,22 @@ pub(crate) fn setup(step: &str, source: io::Error) -> CellError {
     CellError::Setup {
         step: step.to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nobody_may_make_needs_no_protection() {
+        for error in [libc::EROFS, libc::EACCES, libc::EPERM] {
+            assert!(is_forbidden(&io::Error::from_raw_os_error(error)));
+        }
+        for error in [libc::ENOSPC, libc::EDQUOT, libc::EBUSY, libc::EMFILE] {
+            assert!(!is_forbidden(&io::Error::from_raw_os_error(error)));
+        }
+        // Our own words, whatever the reason.
+        assert!(!is_forbidden(&io::Error::other("no locks")));
     }
 }
