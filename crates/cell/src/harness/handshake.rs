@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
-use super::launcher::{Birth, setup};
+use super::launcher::{Birth, Parts, setup};
 use super::remedy;
 use super::remote::Remote;
 use super::sweeper::Stubs;
@@ -24,14 +24,17 @@ const COMPLAINTS: u64 = 2048;
 
 /// Waits until the cell says that it is ready.
 pub(super) async fn greet(birth: Birth) -> Result<Remote, CellError> {
-    let Birth {
+    let Some(Parts {
         stream,
         child,
         isolation,
         complaints,
         stubs,
         doorway,
-    } = birth;
+    }) = birth.take()
+    else {
+        return Err(protocol("a cell that has ended"));
+    };
     let mut greeting = Greeting {
         child: Some(child),
         init: None,
@@ -178,14 +181,14 @@ mod tests {
         })
         .put(&mut frames, 0);
         theirs.write_all(&frames).unwrap();
-        let birth = Birth {
+        let birth = Birth(Some(Parts {
             stream: ours,
             child: launcher,
             isolation: Isolation::User,
             complaints: None,
             stubs: Stubs::default(),
             doorway: None,
-        };
+        }));
         let greeting = tokio::spawn(greet(birth));
         tokio::task::yield_now().await;
         let pid = init.id() as i32;

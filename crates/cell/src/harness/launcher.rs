@@ -4,16 +4,18 @@
 //! must live as long as the process: a runtime's worker or blocking thread would not.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
 
 use recto_protocol::policy::Access;
 use recto_protocol::ports::cell::CellError;
 use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use tokio::sync::oneshot;
 
 use super::doors::Doorway;
@@ -23,10 +25,17 @@ use crate::cgroup::Cgroup;
 use crate::plan::{Plan, StubPlan, plan};
 use crate::seccomp;
 use crate::spec::{Backend, CellSpec};
-use crate::wire::{self, Isolation, Request};
+use crate::wire::{self, Event, Isolation, Request};
 
-/// A cell that has its orders and is building itself.
-pub(super) struct Birth {
+/// How long a cell that nobody has met may take to end.
+const BURYING: Duration = Duration::from_secs(10);
+/// More than a cell says before it is spoken to.
+const MOST_SAID: u64 = 1 << 20;
+
+/// A cell that has its orders and is building itself. Dropped, it is ended before its stubs go.
+pub(super) struct Birth(pub(super) Option<Parts>);
+
+pub(super) struct Parts {
     pub(super) stream: UnixStream,
     /// The launcher process; without isolation, the cell itself.
     pub(super) child: Child,
@@ -37,6 +46,78 @@ pub(super) struct Birth {
     pub(super) stubs: Stubs,
     /// Doors that it opens.
     pub(super) doorway: Option<Doorway>,
+}
+
+impl Birth {
+    /// What was born. None never: only this and the end take it.
+    pub(super) fn take(mut self) -> Option<Parts> {
+        self.0.take()
+    }
+}
+
+impl Drop for Birth {
+    fn drop(&mut self) {
+        if let Some(parts) = self.0.take() {
+            // Without a thread the stream's end ends the cell all the same, if later than its stubs.
+            let _ = std::thread::Builder::new()
+                .name("recto-cell-end".into())
+                .spawn(move || bury(parts));
+        }
+    }
+}
+
+/// Ends a cell that nobody has met: the end of its stream makes it end itself.
+fn bury(parts: Parts) {
+    let Parts {
+        stream,
+        mut child,
+        stubs,
+        ..
+    } = parts;
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(BURYING));
+    let mut said = Vec::new();
+    // Until the last process that holds the other end is gone.
+    let _ = stream.take(MOST_SAID).read_to_end(&mut said);
+    let mut decoder = wire::Decoder::new(wire::MAX_EVENT);
+    decoder.buffer().extend_from_slice(&said);
+    while let Ok(Some(frame)) = decoder.next() {
+        let Ok(Event::Launched(launched)) = Event::read(&frame) else {
+            continue;
+        };
+        // PID 1 is our unreaped child, so its number is still its own.
+        let init = Pid::from_raw(launched.pid).filter(|_| launched.pid as u32 != child.id());
+        let pidfd = init.map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()));
+        if let Some(Ok(pidfd)) = pidfd {
+            end_child(&pidfd);
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    drop(stubs);
+}
+
+/// Kills and reaps a process if it is our child.
+fn end_child(pidfd: &OwnedFd) {
+    let id = || WaitId::PidFd(pidfd.as_fd());
+    let looking = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    if rustix::process::waitid(id(), looking).is_ok() {
+        let _ = rustix::process::pidfd_send_signal(pidfd, Signal::KILL);
+        let _ = rustix::process::waitid(id(), WaitIdOptions::EXITED);
+    }
+}
+
+/// Our child that builds a cell, until the cell is born.
+struct Newborn(Option<Child>);
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // It has no orders, or not all, and has done nothing.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 struct Job {
@@ -54,7 +135,7 @@ pub(super) async fn start(spec: CellSpec) -> Result<Birth, CellError> {
             .name("recto-cells".into())
             .spawn(move || {
                 for job in work {
-                    // A caller that no longer waits: the stream closes and the cell ends.
+                    // A caller that no longer waits: dropping it ends the cell.
                     let _ = job.reply.send(give_birth(&job.spec));
                 }
             });
@@ -105,23 +186,16 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
         None => outwards,
     };
     let streams = [Some(theirs.into()), Some(living.into()), third];
-    let mut child =
-        spawn(spec, is_direct, streams).map_err(|error| setup("start cell-init", error))?;
+    // Before the child, so that they go after it when anything fails.
+    let mut stubs = Stubs::default();
+    let child = spawn(spec, is_direct, streams).map_err(|error| setup("start cell-init", error))?;
+    let mut child = Newborn(Some(child));
     // The new process loads while it is found out what it shall build.
-    let prepared = match prepare(spec) {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            // It has no orders and has done nothing.
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(error);
-        }
-    };
     let Prepared {
         plan,
         inside,
         filter,
-    } = prepared;
+    } = prepare(spec)?;
     let Plan {
         setup: mut orders,
         stubs: planned,
@@ -133,7 +207,6 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     let cgroup = (spec.limits.cgroups && isolation != Isolation::Direct)
         .then(Cgroup::plan)
         .flatten();
-    let mut stubs = Stubs::default();
     if !planned.is_empty() || !aftermath.is_empty() || cgroup.is_some() {
         let directories = cgroup.as_ref().map_or_else(Vec::new, Cgroup::directories);
         let paths = planned.iter().map(|stub| stub.path.clone()).collect();
@@ -149,8 +222,6 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
                     orders.mounts.retain(|mount| mount.at != path);
                 }
                 Err(error) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
                     return Err(setup(&format!("protect {}", path.display()), error));
                 }
             }
@@ -166,14 +237,15 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     stream
         .write_all(&bytes)
         .map_err(|error| setup("send the orders", error))?;
-    Ok(Birth {
+    let parts = child.0.take().map(|child| Parts {
         stream,
         child,
         isolation,
         complaints,
         stubs,
         doorway,
-    })
+    });
+    Ok(Birth(parts))
 }
 
 /// Whether nobody like us may make anything there.
@@ -243,6 +315,49 @@ pub(crate) fn setup(step: &str, source: io::Error) -> CellError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_birth_that_nobody_takes_ends_before_its_stubs_go() {
+        let sleeper = || {
+            Command::new("sleep")
+                .arg("1000")
+                .stdin(Stdio::null())
+                .spawn()
+        };
+        let (child, init) = (sleeper().unwrap(), sleeper().unwrap());
+        let pidfd = Pid::from_raw(init.id() as i32)
+            .map(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).unwrap())
+            .unwrap();
+        let tree = tempfile::tempdir().unwrap();
+        let path = tree.path().join(".recto");
+        let mut stubs = Stubs::default();
+        stubs.make(&path, None).unwrap();
+        let (stream, mut theirs) = UnixStream::pair().unwrap();
+        drop(Birth(Some(Parts {
+            stream,
+            child,
+            isolation: Isolation::User,
+            complaints: None,
+            stubs,
+            doorway: None,
+        })));
+        // Told to end; it does not yet.
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+        assert!(path.exists());
+        let mut frame = Vec::new();
+        let pid = init.id() as i32;
+        Event::Launched(wire::Launched { pid }).put(&mut frame, 0);
+        theirs.write_all(&frame).unwrap();
+        drop(theirs);
+        let mut end = [rustix::event::PollFd::new(
+            &pidfd,
+            rustix::event::PollFlags::IN,
+        )];
+        rustix::event::poll(&mut end, None).unwrap();
+        while path.exists() {
+            std::thread::yield_now();
+        }
+    }
 
     #[test]
     fn only_what_nobody_may_make_needs_no_protection() {
