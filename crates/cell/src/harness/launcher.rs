@@ -210,7 +210,8 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     if !planned.is_empty() || !aftermath.is_empty() || cgroup.is_some() {
         let directories = cgroup.as_ref().map_or_else(Vec::new, Cgroup::directories);
         let paths = planned.iter().map(|stub| stub.path.clone()).collect();
-        stubs = Stubs::announce(&spec.exe, paths, aftermath, directories, alive.into());
+        stubs = Stubs::announce(&spec.exe, paths, aftermath, directories, alive.into())
+            .map_err(|error| setup("tell the sweeper of the cell", error))?;
         if let Some(cgroup) = cgroup {
             orders.limits.cgroup = cgroup.make(&orders.limits);
         }

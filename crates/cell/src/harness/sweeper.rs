@@ -2,22 +2,24 @@
 //! killed.
 
 use std::io;
-use std::io::IoSlice;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::aftermath::Aftermath;
 use crate::cgroup;
 use crate::stub::Stub;
 use crate::wire::SweepOrder;
+
+/// How long the sweeper may take to listen; it does nothing else.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The stubs and cgroups of one cell. Dropped, they are removed if nobody else relies on them, and
 /// what has appeared where nothing may be is set aside.
@@ -32,13 +34,17 @@ pub(super) struct Stubs {
 impl Stubs {
     /// Tells the sweeper of stubs and cgroups that are about to be made; it acts on them once both this process
     /// is gone and `alive` has no writer, which the cell's processes are.
+    ///
+    /// # Errors
+    /// When there is an aftermath and no sweeper for it: after a kill nobody would see to what
+    /// makes the host's git run programs.
     pub(super) fn announce(
         exe: &Path,
         paths: Vec<PathBuf>,
         aftermath: Vec<Aftermath>,
         cgroups: Vec<PathBuf>,
         alive: OwnedFd,
-    ) -> Self {
+    ) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let order = SweepOrder::Watch {
@@ -47,14 +53,20 @@ impl Stubs {
             aftermath: aftermath.clone(),
             cgroups: cgroups.clone(),
         };
-        // Without a sweeper a killed harness leaves empty directories, until its next start.
-        let sent = sweeper(exe).is_some_and(|socket| tell(socket, &order, Some(&alive)).is_ok());
-        Self {
+        let sent = tell(exe, &order, &alive);
+        let is_needed = !aftermath.is_empty();
+        // Otherwise a killed harness leaves empty directories, until its next start.
+        let id = match sent {
+            Ok(()) => Some(id),
+            Err(error) if is_needed => return Err(error),
+            Err(_) => None,
+        };
+        Ok(Self {
             held: Vec::new(),
             aftermath,
             cgroups,
-            id: sent.then_some(id),
-        }
+            id,
+        })
     }
 
     /// Makes one of the announced stubs, unless something else has appeared in its place.
@@ -75,47 +87,66 @@ impl Drop for Stubs {
         for directory in &self.cgroups {
             cgroup::remove(directory);
         }
-        if let (Some(id), Some(socket)) = (self.id, SWEEPER.get().and_then(Option::as_ref)) {
+        if let (Some(id), Some(socket)) = (self.id, &*sweeper()) {
             // A sweeper that is gone has nothing to forget.
-            let _ = tell(socket, &SweepOrder::Forget { id }, None);
+            let _ = SweepOrder::Forget { id }.send(socket, None);
         }
     }
 }
 
-static SWEEPER: OnceLock<Option<OwnedFd>> = OnceLock::new();
+static SWEEPER: Mutex<Option<OwnedFd>> = Mutex::new(None);
 
-/// One per process, started with the first stub. It ends when this process does.
-fn sweeper(exe: &Path) -> Option<&'static OwnedFd> {
-    let start = || {
-        let (ours, theirs) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        Command::new(exe)
-            .arg0("recto")
-            .args(["cell-init", "sweep", &std::process::id().to_string()])
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        io::Result::Ok(ours)
-    };
-    SWEEPER.get_or_init(|| start().ok()).as_ref()
+fn sweeper() -> std::sync::MutexGuard<'static, Option<OwnedFd>> {
+    // A descriptor or none, whatever happened meanwhile.
+    SWEEPER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn tell(socket: &OwnedFd, order: &SweepOrder, fd: Option<&OwnedFd>) -> io::Result<()> {
-    let message = serde_json::to_vec(order)?;
-    let fds = fd.map(AsFd::as_fd);
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if let Some(fd) = &fds {
-        ancillary.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(fd)));
+/// Tells this process' sweeper, which is started with its first order and again when it has died.
+fn tell(exe: &Path, order: &SweepOrder, alive: &OwnedFd) -> io::Result<()> {
+    let mut sweeper = sweeper();
+    if let Some(socket) = &*sweeper {
+        match order.send(socket, Some(alive)) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            sent => return sent,
+        }
     }
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    rustix::net::sendmsg(socket, &[IoSlice::new(&message)], &mut ancillary, flags)?;
-    Ok(())
+    let socket = sweeper.insert(start(exe)?);
+    order.send(socket, Some(alive))
+}
+
+/// Starts a sweeper. It ends when this process does.
+fn start(exe: &Path) -> io::Result<OwnedFd> {
+    let (ours, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    set_socket_timeout(&ours, Timeout::Send, Some(PATIENCE))?;
+    Command::new(exe)
+        .arg0("recto")
+        .args(["cell-init", "sweep", &std::process::id().to_string()])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    Ok(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_aftermath_without_a_sweeper_is_refused() {
+        let announce = |aftermath| {
+            let (alive, _) = io::pipe().unwrap();
+            let exe = Path::new("/nonexistent");
+            Stubs::announce(exe, Vec::new(), aftermath, Vec::new(), alive.into())
+        };
+        assert!(announce(Vec::new()).is_ok());
+        assert!(announce(vec![Aftermath::default()]).is_err());
+    }
 }

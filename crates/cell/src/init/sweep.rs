@@ -5,14 +5,11 @@
 //! that what kills the harness' group spares it. It holds nothing but paths.
 
 use std::collections::BTreeMap;
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::PidfdFlags;
 
 use super::{pages, privileges};
@@ -48,7 +45,7 @@ pub(super) fn run(parent: i32) -> ExitCode {
     pages::give_back_text();
     let input = std::io::stdin();
     let mut watched: BTreeMap<u64, Watched> = BTreeMap::new();
-    while let Some((order, alive)) = receive(input.as_fd()) {
+    while let Some((order, alive)) = SweepOrder::receive(input.as_fd()) {
         match order {
             SweepOrder::Watch {
                 id,
@@ -89,32 +86,4 @@ pub(super) fn run(parent: i32) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-/// The next order; None at the end of the stream.
-fn receive(socket: BorrowedFd<'_>) -> Option<(SweepOrder, Option<OwnedFd>)> {
-    let mut bytes = vec![0; 256 << 10];
-    loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::net::recvmsg(
-            socket,
-            &mut [IoSliceMut::new(&mut bytes)],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        );
-        let message = match received {
-            Ok(message) if message.bytes > 0 => message,
-            Err(rustix::io::Errno::INTR) => continue,
-            _ => return None,
-        };
-        let mut fds = ancillary.drain().filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        });
-        let fd = fds.next().and_then(|mut fds| fds.next());
-        if let Ok(order) = serde_json::from_slice(&bytes[..message.bytes]) {
-            return Some((order, fd));
-        }
-    }
 }

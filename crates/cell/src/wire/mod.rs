@@ -3,6 +3,7 @@
 pub(crate) mod files;
 mod frame;
 mod message;
+mod orders;
 mod setup;
 
 pub(crate) use frame::{Decoder, Frame, HEADER, MAX_EVENT, MAX_REQUEST, payload_length, put_frame};
@@ -11,9 +12,8 @@ pub(crate) use message::{
     LimitName, Limited, Reached, Refused, Request, Resize, SetupError, Signal, Spawn, SpawnError,
     SpawnStage, Started, StatsReply,
 };
-pub(crate) use setup::{
-    Cgroup, IdMap, Isolation, Limits, Mount, MountKind, Runtime, Setup, SweepOrder, Upper,
-};
+pub(crate) use orders::SweepOrder;
+pub(crate) use setup::{Cgroup, IdMap, Isolation, Limits, Mount, MountKind, Runtime, Setup, Upper};
 
 /// The protocol's version, exchanged in the first frame of each side.
 pub const VERSION: u32 = 1;

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::aftermath::Aftermath;
-
 /// How PID 1 isolates itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -192,19 +190,4 @@ pub(crate) struct Cgroup {
     pub(crate) ooms: Option<PathBuf>,
     /// Counts refused processes (a line `max N`).
     pub(crate) refusals: Option<PathBuf>,
-}
-
-/// What the harness tells its sweeper.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum SweepOrder {
-    /// These stubs are a cell's; the descriptor that comes along tells when it is gone.
-    Watch {
-        id: u64,
-        paths: Vec<PathBuf>,
-        aftermath: Vec<Aftermath>,
-        cgroups: Vec<PathBuf>,
-    },
-    /// They are gone.
-    Forget { id: u64 },
 }
