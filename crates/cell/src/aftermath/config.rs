@@ -79,7 +79,8 @@ fn is_plain(line: &str, keys: &[&str]) -> bool {
         return false;
     };
     let (key, value) = (key.trim().to_ascii_lowercase(), value.trim());
-    let is_address = key == "url";
+    // A branch's remote may be an address itself.
+    let is_address = key == "url" || key == "remote";
     // `ext::` and its like name programs; quotes and escapes could hide them.
     keys.contains(&key.as_str())
         && !value.ends_with('\\')
@@ -134,6 +135,10 @@ mod tests {
             check(
                 &format!("[remote \"a\"]\nurl = {value}\n"),
                 "[remote \"a\"]\n",
+            );
+            check(
+                &format!("[branch \"a\"]\nremote = {value}\nmerge = x\n"),
+                "[branch \"a\"]\nmerge = x\n",
             );
         }
     }

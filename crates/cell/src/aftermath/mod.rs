@@ -38,6 +38,7 @@ impl Aftermath {
     pub(crate) fn settle(&self) {
         self.restore_links();
         let mut waiting = vec![self.tree.clone()];
+        let mut opened = Vec::new();
         while let Some(top) = waiting.pop() {
             let mut repositories = BTreeSet::new();
             // A tree with too many entries was refused at the start; what a cell made beyond that
@@ -60,10 +61,17 @@ impl Aftermath {
                     true
                 }
                 Directory::Closed(path) => {
-                    waiting.extend(reopen(&top, path));
+                    if let Some(closed) = Opened::open(&top, path) {
+                        waiting.push(closed.path.clone());
+                        opened.push(closed);
+                    }
                     false
                 }
             });
+        }
+        // The innermost first: the way there leads through the others.
+        for closed in opened.into_iter().rev() {
+            closed.close();
         }
     }
 
@@ -99,19 +107,52 @@ fn is_worktree_of(path: &Path, repositories: &BTreeSet<PathBuf>, fd: &OwnedFd) -
         && repository::small_file(fd, "commondir").is_some_and(|text| text.trim_end() == "../..")
 }
 
-/// A directory that can be entered but not read hides what git would find: it is made readable.
-/// Gives its path when that helped.
-fn reopen(top: &Path, path: &Path) -> Option<PathBuf> {
-    use std::os::fd::AsRawFd;
-    let whole = top.join(path);
+/// A directory that could be entered but not read, which hides what git would find: it is readable
+/// while it is looked through. It holds no descriptor: a cell could make more than there may be.
+struct Opened {
+    path: PathBuf,
+    known: (u64, u64),
+    mode: Mode,
+}
+
+impl Opened {
+    /// None when it is open already, or stays closed.
+    fn open(top: &Path, path: &Path) -> Option<Self> {
+        let path = top.join(path);
+        let place = place(&path)?;
+        let stat = rustix::fs::fstat(&place).ok()?;
+        let mode = stat.st_mode & 0o7777;
+        let readable = Mode::from_raw_mode(mode | 0o500);
+        (mode & 0o500 != 0o500 && change(&place, readable).is_ok()).then_some(Self {
+            path,
+            known: (stat.st_dev, stat.st_ino),
+            mode: Mode::from_raw_mode(mode),
+        })
+    }
+
+    /// As it was: the user may have closed it. One that was set aside meanwhile stays open.
+    fn close(self) {
+        let Some(place) = place(&self.path) else {
+            return;
+        };
+        let is_same = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino) == self.known;
+        if rustix::fs::fstat(&place).is_ok_and(is_same) {
+            // It is ours, or it could not have been opened.
+            let _ = change(&place, self.mode);
+        }
+    }
+}
+
+fn place(path: &Path) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS;
-    let place = rustix::fs::openat2(CWD, &whole, flags, Mode::empty(), resolve).ok()?;
-    let mode = rustix::fs::fstat(&place).ok()?.st_mode & 0o7777;
+    rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve).ok()
+}
+
+fn change(place: &OwnedFd, mode: Mode) -> rustix::io::Result<()> {
+    use std::os::fd::AsRawFd;
     let by_descriptor = format!("/proc/self/fd/{}", place.as_raw_fd());
-    let readable = Mode::from_raw_mode(mode | 0o500);
-    (mode & 0o500 != 0o500 && rustix::fs::chmod(by_descriptor.as_str(), readable).is_ok())
-        .then_some(whole)
+    rustix::fs::chmod(by_descriptor.as_str(), mode)
 }
 
 /// Gives a name in a directory, if it is there, another one that git doesn't read.
@@ -178,13 +219,22 @@ mod tests {
             "bare.git",
             "a/.git/modules/x",
             "closed/deep/r",
+            "closed/deep/shut/r",
         ];
         for place in places {
             repository(&tree.join(place));
             assert!(is_armed(&tree.join(place)), "{place}: the control");
         }
-        fs::set_permissions(tree.join("closed"), PermissionsExt::from_mode(0o311)).unwrap();
+        let closed = [("closed/deep/shut", 0), ("closed", 0o311)];
+        for (name, mode) in closed {
+            fs::set_permissions(tree.join(name), PermissionsExt::from_mode(mode)).unwrap();
+        }
         aftermath(&tree).settle();
+        for (name, mode) in closed {
+            let now = fs::metadata(tree.join(name)).unwrap().mode() & 0o7777;
+            assert_eq!(now, mode, "{name} is as it was");
+            fs::set_permissions(tree.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+        }
         for place in places {
             assert!(!is_armed(&tree.join(place)), "{place}");
             let kept = tree.join(place).join("config.recto-quarantine-0");
