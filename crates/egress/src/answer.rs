@@ -1,7 +1,5 @@
 //! Writes a server's answer towards the cell.
 
-use std::io;
-
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::StatusCode;
@@ -9,7 +7,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, UPGRADE};
 use hyper_util::rt::TokioIo;
 use recto_protocol::egress::Host;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::conn::Conn;
@@ -54,14 +52,13 @@ pub(crate) async fn pass_back<S: AsyncRead + AsyncWrite + Unpin>(
     } else {
         b"\r\n"
     });
-    conn.write_all(&text)
-        .await
-        .map_err(|_| late(Refusal::Gone))?;
+    let idle = shared.limits.idle;
+    conn.say(&text, idle).await.map_err(late)?;
     if bare {
         return Ok(true);
     }
     loop {
-        let frame = timeout(shared.limits.idle, body.frame()).await;
+        let frame = timeout(idle, body.frame()).await;
         let frame = frame.map_err(|_| late(Refusal::Idle))?;
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| late(Refusal::Answer(host.clone())))?;
@@ -73,36 +70,23 @@ pub(crate) async fn pass_back<S: AsyncRead + AsyncWrite + Unpin>(
             continue;
         }
         trace.down(data.len()).map_err(late)?;
-        let written = timeout(shared.limits.idle, write_data(conn, &data, chunked)).await;
-        let written = written.map_err(|_| late(Refusal::Idle))?;
-        written.map_err(|_| late(Refusal::Gone))?;
+        let said = match chunked {
+            true => conn.say(&chunk(&data), idle).await,
+            false => conn.say(&data, idle).await,
+        };
+        said.map_err(late)?;
     }
     if chunked {
-        conn.write_all(b"0\r\n\r\n")
-            .await
-            .map_err(|_| late(Refusal::Gone))?;
+        conn.say(b"0\r\n\r\n", idle).await.map_err(late)?;
     }
-    conn.flush().await.map_err(|_| late(Refusal::Gone))?;
     Ok(chunked || length.is_some())
 }
 
-async fn write_data<S: AsyncWrite + Unpin>(
-    conn: &mut Conn<S>,
-    data: &Bytes,
-    chunked: bool,
-) -> io::Result<()>
-where
-    Conn<S>: AsyncWrite,
-{
-    if !chunked {
-        conn.write_all(data).await?;
-    } else {
-        let mut chunk = format!("{:x}\r\n", data.len()).into_bytes();
-        chunk.extend_from_slice(data);
-        chunk.extend_from_slice(b"\r\n");
-        conn.write_all(&chunk).await?;
-    }
-    conn.flush().await
+fn chunk(data: &Bytes) -> Vec<u8> {
+    let mut chunk = format!("{:x}\r\n", data.len()).into_bytes();
+    chunk.extend_from_slice(data);
+    chunk.extend_from_slice(b"\r\n");
+    chunk
 }
 
 /// Joins both sides after the server agreed to speak something else.
@@ -123,10 +107,10 @@ pub(crate) async fn switch<S: AsyncRead + AsyncWrite + Unpin + Send>(
     copy_headers(&mut text, answer.headers());
     text.extend_from_slice(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n");
     let outside = hyper::upgrade::on(&mut answer).await.map_err(|_| odd())?;
-    conn.write_all(&text)
-        .await
-        .map_err(|_| (Refusal::Gone, true))?;
-    let spliced = splice(conn, TokioIo::new(outside), trace, shared.limits.idle).await;
+    let idle = shared.limits.idle;
+    let said = conn.say(&text, idle).await;
+    said.map_err(|refusal| (refusal, true))?;
+    let spliced = splice(conn, TokioIo::new(outside), trace, idle).await;
     spliced.map_err(|refusal| (refusal, true))?;
     Ok(After::Close)
 }

@@ -1,6 +1,7 @@
 //! Reads a request's body and feeds it to the connection outside.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -27,11 +28,12 @@ pub(crate) fn channel() -> (Feed, BoxBody<Bytes, io::Error>) {
 
 impl Feed {
     /// Writes; false when nobody reads any more, which the answer will explain.
-    async fn write(&mut self, data: Bytes) -> bool {
-        match &mut self.0 {
-            Some(sender) => sender.send_data(data).await.is_ok(),
-            None => false,
-        }
+    async fn write(&mut self, data: Bytes, patience: Duration) -> Result<bool, Refusal> {
+        let Some(sender) = &mut self.0 else {
+            return Ok(false);
+        };
+        let sent = timeout(patience, sender.send_data(data)).await;
+        Ok(sent.map_err(|_| Refusal::Idle)?.is_ok())
     }
 
     fn finish(mut self) {
@@ -47,17 +49,22 @@ impl Drop for Feed {
     }
 }
 
-/// Reads a body from the client into its feed.
+/// Reads a body from the client into its feed. False when the server wanted no more of it: it has
+/// answered already, or is gone, and its side tells.
 pub(crate) async fn pump<S: AsyncRead + Unpin>(
     shared: &Shared,
     conn: &mut Conn<S>,
     framing: Framing,
     mut feed: Feed,
     trace: &Trace,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     match framing {
         Framing::None => {}
-        Framing::Length(length) => pass(shared, conn, length, &mut feed, trace).await?,
+        Framing::Length(length) => {
+            if !pass(shared, conn, length, &mut feed, trace).await? {
+                return Ok(false);
+            }
+        }
         Framing::Chunked => loop {
             let size = chunk_size(&line(shared, conn).await?)?;
             if size == 0 {
@@ -67,24 +74,26 @@ pub(crate) async fn pump<S: AsyncRead + Unpin>(
                 }
                 break;
             }
-            pass(shared, conn, size, &mut feed, trace).await?;
+            if !pass(shared, conn, size, &mut feed, trace).await? {
+                return Ok(false);
+            }
             if !line(shared, conn).await?.is_empty() {
                 return Err(HeadError::Malformed("a chunk is longer than its size").into());
             }
         },
     }
     feed.finish();
-    Ok(())
+    Ok(true)
 }
 
-/// Passes exactly `count` bytes.
+/// Passes exactly `count` bytes; false when nobody reads them any more.
 async fn pass<S: AsyncRead + Unpin>(
     shared: &Shared,
     conn: &mut Conn<S>,
     mut count: u64,
     feed: &mut Feed,
     trace: &Trace,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     while count > 0 {
         if conn.ahead.is_empty() {
             more(shared, conn).await?;
@@ -95,12 +104,11 @@ async fn pass<S: AsyncRead + Unpin>(
         let data = conn.ahead.split_to(here).freeze();
         trace.up(here)?;
         count -= here as u64;
-        if !feed.write(data).await {
-            // The server has answered already, or is gone: its side tells.
-            return std::future::pending().await;
+        if !feed.write(data, shared.limits.idle).await? {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Reads a short line, without its line end.

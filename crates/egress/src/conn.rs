@@ -5,7 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Duration, timeout};
+
+use crate::refusal::Refusal;
 
 /// A stream, and bytes that were read from it and not yet consumed. Reads give those first.
 pub(crate) struct Conn<S> {
@@ -27,6 +30,19 @@ impl<S: AsyncRead + Unpin> Conn<S> {
     pub(crate) async fn more(&mut self) -> io::Result<bool> {
         self.ahead.reserve(8 * 1024);
         Ok(self.stream.read_buf(&mut self.ahead).await? > 0)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Conn<S> {
+    /// Writes all of it; a client that does not take it for so long is given up.
+    pub(crate) async fn say(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Refusal> {
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        let written = timeout(patience, written).await;
+        let written: io::Result<()> = written.map_err(|_| Refusal::Idle)?;
+        written.map_err(|_| Refusal::Gone)
     }
 }
 

@@ -16,8 +16,8 @@ use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use recto_protocol::egress::Host;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -93,8 +93,9 @@ pub(crate) async fn forward<S: AsyncRead + AsyncWrite + Unpin + Send>(
     };
     let outgoing = outgoing(shared, &request, framing, websocket, &held, body).map_err(early)?;
     if waits {
-        let go_on = conn.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
-        go_on.map_err(|_| (Refusal::Gone, true))?;
+        let go_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let said = conn.say(go_on, shared.limits.idle).await;
+        said.map_err(|refusal| (refusal, true))?;
     }
     let answered = exchange(
         shared,
@@ -132,7 +133,7 @@ async fn reach(
     };
     if let Some(mut link) = held
         && link.to == to
-        && link.sender.ready().await.is_ok()
+        && let Ok(Ok(())) = timeout(shared.limits.connect, link.sender.ready()).await
     {
         return Ok(link);
     }
@@ -284,27 +285,28 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     feed: Option<Feed>,
     trace: &Trace,
 ) -> Result<(hyper::Response<Incoming>, bool), Failure> {
-    let mut consumed = feed.is_none();
+    let mut pumping = feed.is_some();
+    let mut whole = !pumping;
     let pumped = async {
         match feed {
             Some(feed) => body::pump(shared, conn, framing, feed, trace).await,
-            None => Ok(()),
+            None => Ok(true),
         }
     };
     let mut pumped = std::pin::pin!(pumped);
     let mut sent = std::pin::pin!(link.sender.send_request(outgoing));
-    // The body's own timeouts hold while it is read; this one is for the answer.
     loop {
         tokio::select! {
-            done = &mut pumped, if !consumed => {
-                done.map_err(|refusal| (refusal, false))?;
-                consumed = true;
+            done = &mut pumped, if pumping => {
+                whole = done.map_err(|refusal| (refusal, false))?;
+                pumping = false;
             }
-            answer = timeout(shared.limits.idle, &mut sent) => {
-                let answer = answer.map_err(|_| (Refusal::Idle, false))?;
+            answer = &mut sent => {
                 let answer = answer.map_err(|_| (Refusal::Answer(host.clone()), false))?;
-                return Ok((answer, consumed));
+                return Ok((answer, whole));
             }
+            // While the body goes out, its own timeouts hold: an upload may take its time.
+            () = sleep(shared.limits.idle), if !pumping => return Err((Refusal::Idle, false)),
         }
     }
 }

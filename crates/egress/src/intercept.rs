@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use recto_protocol::egress::Host;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -29,7 +29,7 @@ pub(crate) async fn intercept<S: AsyncRead + AsyncWrite + Unpin + Send>(
         }
         Err(refusal) => {
             Trace::new(shared, host, port, "CONNECT", None).ended(&refusal);
-            hang_up(client, &refusal).await;
+            hang_up(shared, client, &refusal).await;
         }
     }
 }
@@ -49,10 +49,7 @@ async fn open<'a, S: AsyncRead + AsyncWrite + Unpin>(
         .as_ref()
         .ok_or_else(|| tls("there is no authority".into()))?;
     let config = authority.server(host).map_err(tls)?;
-    client
-        .write_all(ESTABLISHED)
-        .await
-        .map_err(|_| Refusal::Gone)?;
+    client.say(ESTABLISHED, shared.limits.idle).await?;
     // An encrypted name does no harm here: whatever it is, requests go to `host`.
     greeting(shared, client).await?.check(host)?;
     let accepted = timeout(

@@ -202,7 +202,7 @@ async fn join(shared: &Arc<Shared>, conn: &mut Conn<TcpStream>, host: &Host, por
         }
         Err(refusal) => {
             let trace = Trace::new(shared, host, port, "CONNECT", None);
-            refuse(conn, trace, &refusal, true).await;
+            refuse(shared, conn, trace, &refusal, true).await;
         }
     }
 }

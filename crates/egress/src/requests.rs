@@ -34,7 +34,7 @@ pub(crate) async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send>(
         let head = match next_head(shared, conn, patience).await {
             Ok(head) => head?,
             Err(refusal) => {
-                refuse(conn, Trace::unread(shared, ""), &refusal, true).await;
+                refuse(shared, conn, Trace::unread(shared, ""), &refusal, true).await;
                 return None;
             }
         };
@@ -97,7 +97,7 @@ async fn one<S: AsyncRead + AsyncWrite + Unpin + Send>(
         Ok(Aim::Ask(aim)) => aim,
         Err(refusal) => {
             let trace = unaimed(shared, head, inside);
-            refuse(conn, trace, &refusal, body).await;
+            refuse(shared, conn, trace, &refusal, body).await;
             return After::Close;
         }
     };
@@ -105,12 +105,12 @@ async fn one<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let mut trace = Trace::new(shared, &host, port, &head.method, Some(&path));
     let granted = match judge::request(shared, &host, port, &head.method, &path) {
         Ok(granted) if granted.inject.is_some() && inside.is_none() => {
-            refuse(conn, trace, &Refusal::Plain(host), body).await;
+            refuse(shared, conn, trace, &Refusal::Plain(host), body).await;
             return After::Close;
         }
         Ok(granted) => granted,
         Err(refusal) => {
-            refuse(conn, trace, &refusal, body).await;
+            refuse(shared, conn, trace, &refusal, body).await;
             return After::Close;
         }
     };
@@ -126,7 +126,7 @@ async fn one<S: AsyncRead + AsyncWrite + Unpin + Send>(
     match forward(shared, conn, request, link, &mut trace).await {
         Ok(after) => after,
         Err((refusal, false)) => {
-            refuse(conn, trace, &refusal, body).await;
+            refuse(shared, conn, trace, &refusal, body).await;
             After::Close
         }
         Err((refusal, true)) => {
@@ -225,6 +225,7 @@ fn unaimed(shared: &Arc<Shared>, head: &Head, inside: Option<(&Host, u16)>) -> T
 
 /// Answers with a refusal, tells of it, and closes. `body`: whether the answer may have one.
 pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
     conn: &mut Conn<S>,
     mut trace: Trace,
     refusal: &Refusal,
@@ -232,16 +233,18 @@ pub(crate) async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     trace.ended(refusal);
     drop(trace);
-    if conn.write_all(&refusal.answer(body)).await.is_ok() {
+    let said = conn.say(&refusal.answer(body), shared.limits.idle).await;
+    if said.is_ok() {
         linger(conn).await;
     }
 }
 
 /// Ends a connection so that what was written arrives: closing with unread bytes would reset it.
 pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(conn: &mut Conn<S>) {
-    let _ = conn.shutdown().await;
-    let mut nowhere = tokio::io::sink();
-    let rest = (&mut conn.stream).take(MOST_LINGERED);
-    let mut rest = std::pin::pin!(rest);
-    let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut nowhere)).await;
+    let taken = async {
+        conn.shutdown().await?;
+        let mut rest = (&mut conn.stream).take(MOST_LINGERED);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    let _ = timeout(LINGER, taken).await;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use recto_protocol::egress::Host;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::conn::Conn;
@@ -38,13 +38,10 @@ pub(crate) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let outside = match dial(shared, &to).await {
         Ok(outside) => outside,
-        Err(refusal) => return refuse(client, trace, &refusal, true).await,
+        Err(refusal) => return refuse(shared, client, trace, &refusal, true).await,
     };
     let passed = async {
-        client
-            .write_all(ESTABLISHED)
-            .await
-            .map_err(|_| Refusal::Gone)?;
+        client.say(ESTABLISHED, shared.limits.idle).await?;
         let hello = greeting(shared, client).await?;
         hello.check(host)?;
         if hello.encrypted {
@@ -55,7 +52,7 @@ pub(crate) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     if let Err(refusal) = passed.await {
         trace.ended(&refusal);
         drop(trace);
-        hang_up(client, &refusal).await;
+        hang_up(shared, client, &refusal).await;
     }
 }
 
@@ -105,6 +102,7 @@ pub(crate) async fn greeting<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// Says why, in what the client speaks, as well as that can, and closes.
 pub(crate) async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &Shared,
     client: &mut Conn<S>,
     refusal: &Refusal,
 ) {
@@ -114,6 +112,7 @@ pub(crate) async fn hang_up<S: AsyncRead + AsyncWrite + Unpin>(
         Refusal::Hello(_) => ALERT.to_vec(),
         _ => Vec::new(),
     };
-    let _ = client.write_all(&answer).await;
-    linger(client).await;
+    if client.say(&answer, shared.limits.idle).await.is_ok() {
+        linger(client).await;
+    }
 }

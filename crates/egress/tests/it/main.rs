@@ -6,6 +6,7 @@ mod addresses;
 mod environment;
 mod hellos;
 mod life;
+mod patience;
 mod requests;
 mod support;
 mod tls;
