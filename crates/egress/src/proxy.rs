@@ -31,8 +31,9 @@ struct Inner {
     shared: Arc<Shared>,
     runtime: Handle,
     permits: Arc<Semaphore>,
-    /// One task per connection. Dropping the set ends them.
-    tasks: Mutex<JoinSet<()>>,
+    /// One task per connection; None once the proxy is closed, so that no connection that was
+    /// under way begins after it. Dropping the set ends them.
+    tasks: Mutex<Option<JoinSet<()>>>,
 }
 
 /// Why a proxy can't be started.
@@ -69,7 +70,7 @@ impl Proxy {
             shared,
             runtime,
             permits,
-            tasks: Mutex::new(JoinSet::new()),
+            tasks: Mutex::new(Some(JoinSet::new())),
         })))
     }
 
@@ -86,11 +87,13 @@ impl Proxy {
     /// Ends all connections, and takes no more; their events are told before this returns.
     pub async fn close(&self) {
         self.0.permits.close();
-        let mut tasks = std::mem::take(&mut *self.tasks());
-        tasks.shutdown().await;
+        let tasks = self.tasks().take();
+        if let Some(mut tasks) = tasks {
+            tasks.shutdown().await;
+        }
     }
 
-    fn tasks(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+    fn tasks(&self) -> std::sync::MutexGuard<'_, Option<JoinSet<()>>> {
         self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,6 +111,9 @@ impl Gateway for Proxy {
         };
         let shared = self.0.shared.clone();
         let mut tasks = self.tasks();
+        let Some(tasks) = tasks.as_mut() else {
+            return;
+        };
         while tasks.try_join_next().is_some() {}
         tasks.spawn_on(
             async move {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use recto_egress::{Limits, Options, Proxy};
 use recto_protocol::egress::{RequestEvent, Verdict};
+use recto_protocol::ports::cell::Gateway;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{World, ask, connect, door, read_all, read_head};
+use crate::support::{World, ask, connect, door, pair, read_all, read_head};
 
 const RULES: &[&str] = &[
     "allowed.example:{P} private",
@@ -173,6 +174,21 @@ async fn closing_waits_until_all_is_told() {
     assert_eq!((event.bytes_up, event.verdict), (1, Verdict::Allowed));
     assert_eq!(read_all(&mut one).await, "");
     assert!(ask(&proxy, b"").await.starts_with("HTTP/1.1 503"));
+}
+
+/// With a permit in hand, a connection could begin after all others were ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_connection_outlives_the_proxys_end() {
+    let world = World::new().await;
+    for _ in 0..200 {
+        let proxy = world.proxy(&["tcp:db.example:{R} private"]);
+        let (mut client, server) = pair().await;
+        let other = proxy.clone();
+        let opened = tokio::task::spawn_blocking(move || other.connection(1, server));
+        proxy.close().await;
+        opened.await.unwrap();
+        read_all(&mut client).await;
+    }
 }
 
 #[tokio::test]
