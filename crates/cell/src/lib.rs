@@ -29,7 +29,7 @@ pub use plan::{Description, Protected, Protection, Shown, backend, describe, sec
 pub use probe::{Finding, Status, probe};
 pub use seccomp::{DENIED, Denied, MISSING};
 pub use spec::{
-    Backend, CELL_USER, CELL_USERS, CellSpec, Doors, FAKE_ROOT_USERS, GitView, Limits, RootView,
-    default_tool_dirs,
+    Backend, CELL_USER, CELL_USERS, CellSpec, Doors, FAKE_ROOT_USERS, GitView, Limits, MOST_DOORS,
+    RootView, default_tool_dirs,
 };
 pub use wire::{Error as ProtocolError, VERSION as PROTOCOL_VERSION};

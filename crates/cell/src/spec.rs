@@ -84,10 +84,13 @@ pub struct CellSpec {
     pub without_landlock: bool,
 }
 
+/// The most doors of a cell; the kernel passes at most 253 descriptors at once.
+pub const MOST_DOORS: usize = 128;
+
 /// The doors of a cell, and who answers.
 #[derive(Clone)]
 pub struct Doors {
-    /// Where they are; at most 128, no two at the same place.
+    /// Where they are; at most [`MOST_DOORS`], no two at the same place.
     pub list: Vec<Door>,
     /// Who takes their connections.
     pub gateway: Arc<dyn Gateway>,

@@ -38,7 +38,9 @@ pub use crate::problem::{Error, Mistake, Place, Problem};
 pub use crate::reference::reference;
 pub use crate::resolve::{Resolved, resolve};
 pub use crate::schema::schema;
-pub use crate::settings::{Backend, Cell, Config, Env, Tools, WebSearch, WorkspaceWrite};
+pub use crate::settings::{
+    Backend, Cell, Config, Credential, Egress, Env, Tools, WebSearch, WorkspaceWrite,
+};
 pub use crate::value::{Kind, ListOf};
 
 /// Most bytes of one file, one variable or one pair.

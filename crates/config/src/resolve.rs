@@ -301,6 +301,12 @@ impl Found {
                         }
                     }
                 }
+                ["egress", "credentials", name, _] => {
+                    let table = Path::of(&["egress", "credentials", name]);
+                    if !entries.contains_key(&table.with("env")) {
+                        self.missing(&table, "env", &entry.origin);
+                    }
+                }
                 _ => {}
             }
         }

@@ -76,6 +76,24 @@ pub struct Egress {
     pub allow: Vec<Rule>,
     /// Named lists of rules.
     pub presets: Vec<Preset>,
+    /// What rules with `inject=NAME` add, by that name.
+    pub credentials: BTreeMap<String, Credential>,
+    /// What a cell may send, in MiB. None: no limit.
+    pub up_mib: Option<u64>,
+    /// What a cell may receive, in MiB. None: no limit.
+    pub down_mib: Option<u64>,
+}
+
+/// Where a credential is, and how it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Credential {
+    /// The variable that holds it.
+    pub env: String,
+    /// The header that carries it. None: `authorization`.
+    pub header: Option<String>,
+    /// What stands before it in the header.
+    pub prefix: String,
 }
 
 /// What keeps commands apart.

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::authority::Authority;
 use crate::conn::Conn;
+use crate::forward::OWN;
 use crate::intercept::intercept;
 use crate::judge::{self, Granted, Passage};
 use crate::options::{Options, Permission};
@@ -149,7 +150,9 @@ fn shared(options: Options) -> Result<Shared, StartError> {
     for (name, credential) in &options.credentials {
         let header = hyper::header::HeaderName::from_bytes(credential.header.as_bytes());
         let value = hyper::header::HeaderValue::from_str(&credential.value);
-        if header.is_err() || value.is_err() {
+        // A header that says where a message goes or ends would be a second meaning of it.
+        let fits = header.is_ok_and(|header| !OWN.contains(&header.as_str()));
+        if !fits || value.is_err() {
             return Err(StartError::Header(name.clone()));
         }
     }

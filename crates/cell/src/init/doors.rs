@@ -12,18 +12,17 @@ use rustix::net::{
 };
 
 use super::{Failed, Step};
+use crate::spec::MOST_DOORS;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
-/// The most doors of a cell; the kernel passes at most 253 descriptors at once.
-const MOST: usize = 128;
 
 /// Opens the doors and hands them out through descriptor 2, which becomes the null device again.
 pub(super) fn open(doors: &[SocketAddrV4]) -> Result<(), Failed> {
     if doors.is_empty() {
         return Ok(());
     }
-    if doors.len() > MOST {
+    if doors.len() > MOST_DOORS {
         return Err(rustix::io::Errno::TOOBIG).step("open so many doors");
     }
     let listeners = doors
@@ -47,7 +46,7 @@ fn listen(at: &SocketAddrV4) -> rustix::io::Result<OwnedFd> {
 
 fn hand_out(listeners: &[OwnedFd]) -> rustix::io::Result<()> {
     let borrowed: Vec<BorrowedFd<'_>> = listeners.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DOORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
         return Err(rustix::io::Errno::TOOBIG);

@@ -19,6 +19,7 @@ use crate::compose::cell::{Wanted, settings};
 use crate::compose::git;
 use crate::compose::home::Home;
 use crate::compose::model::{SCRIPT, has_key};
+use crate::compose::outside::WayOut;
 use crate::compose::place::Place;
 use crate::compose::settle::settle;
 use crate::exit::Failure;
@@ -181,6 +182,7 @@ async fn check(home: &Home, place: &Place, policy: Policy) -> Result<Checked, Fa
         readable: Vec::new(),
         limits: Limits::default(),
         env: Vec::new(),
+        way_out: WayOut::default(),
         repository: None,
     })
     .await;

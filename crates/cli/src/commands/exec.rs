@@ -355,6 +355,7 @@ async fn assemble(
             readable: settled.readable.clone(),
             limits: settled.limits,
             env: settled.command_env.clone(),
+            way_out: settled.way_out.clone(),
             repository: opened.place.repository.as_ref(),
         })
         .await;

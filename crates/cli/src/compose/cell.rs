@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::git;
 use super::home::{Home, variable};
-use super::outside::{self, Machine};
+use super::outside::{self, Machine, WayOut};
 use super::place::text;
 use crate::exit::{Failure, UNAVAILABLE};
 
@@ -49,6 +49,8 @@ pub struct Wanted<'a> {
     pub limits: Limits,
     /// Variables for commands.
     pub env: Vec<(String, String)>,
+    /// What the configuration says of the way out.
+    pub way_out: WayOut,
     /// The repository, whose configuration may name an author.
     pub repository: Option<&'a Repository>,
 }
@@ -80,6 +82,9 @@ pub struct Settings {
     env: Vec<(String, String)>,
     /// How this machine reaches the outside.
     machine: Machine,
+    /// The way out; with the credentials that rules use.
+    #[serde(default)]
+    way_out: WayOut,
     /// Lets everything public through, to learn what is needed.
     #[serde(default)]
     pub learning: bool,
@@ -217,7 +222,13 @@ impl Settings {
             .hint("use the backend namespaces, or --network none"));
         }
         let outside = match self.is_isolated() && !self.gvisor {
-            true => outside::open(&self.policy, &self.machine, self.learning, observer)?,
+            true => outside::open(
+                &self.policy,
+                &self.machine,
+                &self.way_out,
+                self.learning,
+                observer,
+            )?,
             false => None,
         };
         let mut proxy = None;
@@ -265,6 +276,7 @@ pub async fn settings(wanted: Wanted<'_>) -> Settings {
     Settings {
         work_tree: wanted.root.to_owned(),
         cwd: wanted.cwd.to_owned(),
+        way_out: wanted.way_out.needed_by(&wanted.policy),
         policy: wanted.policy,
         gvisor: wanted.backend == Backend::Gvisor,
         readable,

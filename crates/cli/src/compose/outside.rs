@@ -1,13 +1,15 @@
 //! The way out of a cell: its proxy, its doors, and what tells the tools inside about them.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context as _;
-use recto_cell::Doors;
+use anyhow::{Context as _, anyhow};
+use recto_cell::{Doors, MOST_DOORS};
 use recto_egress::{Observer, Options, Permission, Proxy, Reachable, Upstream, environment};
 use recto_protocol::egress::RequestEvent;
 use recto_protocol::policy::{Network, Policy};
@@ -59,6 +61,106 @@ impl Machine {
     }
 }
 
+/// What the user's configuration says of the way out.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct WayOut {
+    /// What rules with `inject=NAME` add, by that name.
+    credentials: BTreeMap<String, Credential>,
+    /// Bytes that a cell may send.
+    up: Option<u64>,
+    /// Bytes that a cell may receive.
+    down: Option<u64>,
+}
+
+/// A credential as it was found. Goes to a keeper on its standard input, and nowhere else.
+#[derive(Clone, Serialize, Deserialize)]
+struct Credential {
+    variable: String,
+    header: String,
+    /// With its prefix; None when the variable is not set.
+    value: Option<String>,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential {{ variable: {:?}, .. }}", self.variable)
+    }
+}
+
+impl WayOut {
+    /// Reads the variables that the configuration names.
+    pub fn find(egress: &recto_config::Egress) -> Self {
+        Self::read(egress, variable)
+    }
+
+    fn read(egress: &recto_config::Egress, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let found = |source: &recto_config::Credential| Credential {
+            variable: source.env.clone(),
+            header: source
+                .header
+                .as_deref()
+                .unwrap_or("authorization")
+                .to_owned(),
+            value: variable(&source.env)
+                .filter(|value| !value.is_empty())
+                .map(|value| format!("{}{value}", source.prefix)),
+        };
+        let credentials = egress.credentials.iter();
+        Self {
+            credentials: credentials
+                .map(|(name, source)| (name.clone(), found(source)))
+                .collect(),
+            up: egress.up_mib.map(|mib| mib << 20),
+            down: egress.down_mib.map(|mib| mib << 20),
+        }
+    }
+
+    /// Without the credentials that no rule uses.
+    pub fn needed_by(mut self, policy: &Policy) -> Self {
+        let used = injected(policy);
+        self.credentials.retain(|name, _| used.contains(name));
+        self
+    }
+
+    /// The credentials that the rules use.
+    fn credentials(
+        &self,
+        policy: &Policy,
+    ) -> Result<BTreeMap<String, recto_egress::Credential>, Failure> {
+        let mut known = BTreeMap::new();
+        for name in injected(policy) {
+            let Some(credential) = self.credentials.get(&name) else {
+                let error = anyhow!("a rule injects the credential {name:?}, which is not known");
+                return Err(Failure::usage(error).hint(format!(
+                    "set `egress.credentials.{name}.env` in your configuration"
+                )));
+            };
+            let Some(value) = &credential.value else {
+                let variable = &credential.variable;
+                return Err(Failure::usage(anyhow!(
+                    "a rule injects the credential {name:?}, whose variable {variable} is not set"
+                )));
+            };
+            let credential = recto_egress::Credential {
+                header: credential.header.clone(),
+                value: value.clone(),
+            };
+            known.insert(name, credential);
+        }
+        Ok(known)
+    }
+}
+
+/// The names of the credentials that the rules add.
+fn injected(policy: &Policy) -> BTreeSet<String> {
+    let rules = match policy.network {
+        Network::Allow => policy.egress.named(),
+        Network::None | Network::Open => Vec::new(),
+    };
+    let names = rules.iter().filter_map(|(_, rule)| rule.inject());
+    names.map(str::to_owned).collect()
+}
+
 /// What a cell needs for its way out.
 pub struct Outside {
     /// The proxy; whoever holds it can end it in order.
@@ -75,13 +177,22 @@ pub struct Outside {
 /// `learning` lets everything public through, whatever the rules say.
 ///
 /// # Errors
-/// When the machine's own proxies or certificates can't be understood.
+/// When the machine's own proxies or certificates can't be understood, a rule uses a credential that
+/// is not there, or there are too many rules for doors.
 pub fn open(
     policy: &Policy,
     machine: &Machine,
+    way: &WayOut,
     learning: bool,
     observer: Arc<dyn Observer>,
 ) -> Result<Option<Outside>, Failure> {
+    let list = doors(policy);
+    if list.len() > MOST_DOORS {
+        let (most, rules) = (MOST_DOORS - 1, list.len() - 1);
+        return Err(Failure::usage(anyhow!(
+            "there are {rules} rules with `tcp:`; a cell has room for {most}"
+        )));
+    }
     let permission = match policy.network {
         Network::Open => return Ok(None),
         Network::Allow if learning => Permission::Everything,
@@ -89,6 +200,11 @@ pub fn open(
         Network::None => Permission::Nothing,
     };
     let mut options = Options::new(permission, observer);
+    if !learning {
+        options.credentials = way.credentials(policy)?;
+    }
+    options.limits.up = way.up;
+    options.limits.down = way.down;
     options.upstream = Upstream::parse(
         machine.http_proxy.as_deref(),
         machine.https_proxy.as_deref(),
@@ -103,7 +219,7 @@ pub fn open(
     };
     Ok(Some(Outside {
         doors: Doors {
-            list: doors(policy),
+            list,
             gateway: Arc::new(proxy.clone()),
         },
         proxy,
@@ -152,21 +268,20 @@ fn doors(policy: &Policy) -> Vec<Door> {
         Network::Allow => policy.egress.forwards(),
         Network::None | Network::Open => Vec::new(),
     };
-    let forwards = forwards
-        .into_iter()
-        .zip(2..=250)
-        .map(|((host, port), last)| {
-            let host = host.to_string();
-            // Names of the cell's own loopback can only lead there.
-            let is_own = matches!(host.as_str(), "localhost" | "127.0.0.1");
-            Door {
-                at: match is_own {
-                    true => SocketAddrV4::new(Ipv4Addr::LOCALHOST, port),
-                    false => SocketAddrV4::new(Ipv4Addr::new(127, 77, 0, last), port),
-                },
-                host: (!is_own).then_some(host),
-            }
-        });
+    let forwards = forwards.into_iter().zip(PROXY.ip().to_bits() + 1..);
+    let forwards = forwards.map(|((host, port), address)| {
+        let host = host.to_string();
+        // Names of the cell's own loopback can only lead there.
+        let is_own = matches!(host.as_str(), "localhost" | "127.0.0.1");
+        let address = match is_own {
+            true => Ipv4Addr::LOCALHOST,
+            false => Ipv4Addr::from_bits(address),
+        };
+        Door {
+            at: SocketAddrV4::new(address, port),
+            host: (!is_own).then_some(host),
+        }
+    });
     std::iter::once(proxy).chain(forwards).collect()
 }
 
@@ -234,9 +349,87 @@ impl Observer for Requests {
 
 #[cfg(test)]
 mod tests {
-    use recto_protocol::egress::Verdict;
+    use recto_protocol::egress::{Rules, Verdict};
 
     use super::*;
+
+    fn policy<T: AsRef<str>>(rules: &[T]) -> Policy {
+        Policy {
+            network: Network::Allow,
+            egress: Rules::parse(rules).unwrap(),
+            ..Policy::default()
+        }
+    }
+
+    fn opened(policy: &Policy, way: &WayOut) -> Result<Option<Outside>, Failure> {
+        open(policy, &Machine::default(), way, false, Arc::new(|_| true))
+    }
+
+    fn way(value: Option<&str>) -> WayOut {
+        let source = recto_config::Credential {
+            env: "FORGE_TOKEN".to_owned(),
+            prefix: "Bearer ".to_owned(),
+            ..recto_config::Credential::default()
+        };
+        let egress = recto_config::Egress {
+            credentials: [("forge".to_owned(), source)].into(),
+            up_mib: Some(2),
+            ..recto_config::Egress::default()
+        };
+        WayOut::read(&egress, |name| {
+            assert_eq!(name, "FORGE_TOKEN");
+            value.map(str::to_owned)
+        })
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_needed_where_a_rule_uses_it() {
+        let using = policy(&["https://example.com inject=forge"]);
+        let other = policy(&["https://example.com"]);
+        assert!(opened(&using, &way(Some("hush"))).is_ok());
+        assert!(opened(&other, &way(None)).is_ok());
+        let told = |way: &WayOut| opened(&using, way).err().unwrap().message();
+        assert!(told(&way(None)).contains("FORGE_TOKEN is not set"));
+        assert!(told(&way(Some(""))).contains("FORGE_TOKEN is not set"));
+        assert!(told(&WayOut::default()).contains("\"forge\", which is not known"));
+    }
+
+    #[test]
+    fn a_credential_is_kept_where_a_rule_uses_it_and_never_shown() {
+        let found = way(Some("hush"));
+        assert!(!format!("{found:?}").contains("hush"));
+        let using = policy(&["https://example.com inject=forge"]);
+        let kept = found.clone().needed_by(&using).credentials(&using).unwrap();
+        let kept = &kept["forge"];
+        assert_eq!(
+            (kept.header.as_str(), kept.value.as_str()),
+            ("authorization", "Bearer hush")
+        );
+        let unused = found.needed_by(&policy(&["https://example.com"]));
+        assert!(!serde_json::to_string(&unused).unwrap().contains("hush"));
+        assert_eq!(unused.up, Some(2 << 20));
+    }
+
+    #[tokio::test]
+    async fn too_many_doors_are_refused() {
+        let rules = |count: usize| -> Vec<String> {
+            (0..count)
+                .map(|n| format!("tcp:db{n}.example.com:5432"))
+                .collect()
+        };
+        let fitting = opened(&policy(&rules(127)), &WayOut::default())
+            .unwrap()
+            .unwrap();
+        assert_eq!(fitting.doors.list.len(), MOST_DOORS);
+        let message = opened(&policy(&rules(128)), &WayOut::default())
+            .err()
+            .unwrap()
+            .message();
+        assert!(
+            message.contains("there are 128 rules with `tcp:`"),
+            "{message}"
+        );
+    }
 
     #[test]
     fn a_flood_of_requests_is_recorded_sparsely_and_counted() {

@@ -18,6 +18,7 @@ use serde_json::json;
 
 use super::home::{Home, open_regular, variable};
 use super::model::SCRIPT;
+use super::outside::WayOut;
 use super::place::{Place, text};
 use crate::args::{NetworkArgs, RunArgs};
 use crate::exit::Failure;
@@ -64,6 +65,8 @@ pub struct Settled {
     pub check_timeout: Option<Duration>,
     /// Variables for commands.
     pub command_env: Vec<(String, String)>,
+    /// What is said of the way out of a cell.
+    pub way_out: WayOut,
     /// Where each setting comes from, by dotted key.
     pub origins: BTreeMap<String, Origin>,
     /// What users should know.
@@ -150,6 +153,7 @@ pub fn settle(
         command_timeout: seconds(config.tools.command_timeout_secs),
         check_timeout: seconds(config.tools.check_timeout_secs),
         command_env: command_env(config),
+        way_out: WayOut::find(&config.egress),
         origins: resolved.origins.clone(),
         notices,
     })

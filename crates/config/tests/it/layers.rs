@@ -379,6 +379,24 @@ fn what_may_be_reached_is_part_of_the_policy() {
 }
 
 #[test]
+fn a_credential_names_its_variable() {
+    let credentials = |user| {
+        let layers = Layers {
+            user,
+            ..Layers::default()
+        };
+        outcome(&layers).map(|resolved| resolved.values.egress.credentials)
+    };
+    let forge = credentials("[egress.credentials.forge]\nenv = \"TOKEN\"").unwrap();
+    let forge = &forge["forge"];
+    assert_eq!((forge.env.as_str(), &forge.header), ("TOKEN", &None));
+    let error = credentials("[egress.credentials.forge]\nprefix = \"Bearer \"").unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("egress.credentials.forge"), "{text}");
+    assert!(text.contains("env"), "{text}");
+}
+
+#[test]
 fn what_is_no_rule_is_told_with_its_reason() {
     let user = "egress = { allow = [\"*.com\"], presets = [\"rusty\"] }";
     let layers = Layers {

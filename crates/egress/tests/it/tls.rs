@@ -404,18 +404,14 @@ async fn credentials_are_checked_at_the_start() {
         .err()
         .unwrap();
     assert!(matches!(error, StartError::Credential(name) if name == "token"));
-    let mut options = world.options(world.rules(RULES));
-    options.credentials = credentials();
-    options
-        .credentials
-        .get_mut("token")
-        .unwrap()
-        .value
-        .push('\n');
-    assert!(matches!(
-        Proxy::start(options).err(),
-        Some(StartError::Header(_))
-    ));
+    for (header, value) in [("x-token", "a\nb"), ("Host", "a"), ("content-length", "1")] {
+        let mut options = world.options(world.rules(RULES));
+        options.credentials = credentials();
+        let token = options.credentials.get_mut("token").unwrap();
+        (token.header, token.value) = (header.to_owned(), value.to_owned());
+        let error = Proxy::start(options).err();
+        assert!(matches!(error, Some(StartError::Header(_))), "{header}");
+    }
 }
 
 #[tokio::test]

@@ -90,6 +90,7 @@ async fn resolve(
         readable: settled.readable.clone(),
         limits: settled.limits,
         env: settled.command_env.clone(),
+        way_out: settled.way_out.clone(),
         repository: place.repository.as_ref(),
     });
     let mut settings = settings.await;
