@@ -105,6 +105,18 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_given_from_outside_nothing_but_text_is_left() {
+        for case in recto_testkit::given("display_and_egress.json").unwrap_or_default() {
+            if case["kind"] != "terminal" {
+                continue;
+            }
+            let shown = safe(case["payload"].as_str().unwrap());
+            let bad = shown.chars().find(|&c| is_dangerous(c));
+            assert_eq!(bad, None, "{}: {shown:?}", case["id"]);
+        }
+    }
+
+    #[test]
     fn lines_are_cut_to_a_width() {
         assert_eq!(safe_line("a  b\nc", 80), "a b c");
         assert_eq!(safe_line("abcdef", 4), "abc…");

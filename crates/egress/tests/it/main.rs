@@ -4,6 +4,7 @@
 
 mod addresses;
 mod environment;
+mod given;
 mod hellos;
 mod life;
 mod patience;

@@ -41,7 +41,7 @@ fn credentials() -> BTreeMap<String, Credential> {
 }
 
 /// Joins a host and greets it as `name`.
-async fn greet(
+pub(crate) async fn greet(
     world: &World,
     proxy: &Proxy,
     host: &str,
@@ -57,7 +57,7 @@ async fn greet(
 }
 
 /// Joins a host whose TLS is opened, and sends bytes inside.
-async fn inside(world: &World, proxy: &Proxy, host: &str, request: &str) -> String {
+pub(crate) async fn inside(world: &World, proxy: &Proxy, host: &str, request: &str) -> String {
     let config = client(trusted(proxy));
     let target = format!("{host}:{{T}}");
     let mut stream = greet(world, proxy, &target, host, config).await.unwrap();
