@@ -10,7 +10,7 @@ use tokio::time::{Duration, timeout};
 use crate::address::{Reach, reach};
 use crate::conn::Conn;
 use crate::refusal::Refusal;
-use crate::shared::Shared;
+use crate::shared::{Judged, Shared};
 use crate::upstream::Hop;
 
 /// For one of several addresses to answer, so that a dead one does not use up all the time.
@@ -83,7 +83,27 @@ async fn straight(shared: &Shared, to: &Destination) -> Result<TcpStream, Refusa
     if addresses.is_empty() {
         return Err(Refusal::Resolve(to.host.clone()));
     }
-    connect(to, to.port, &addresses).await
+    let stream = connect(to, to.port, &addresses).await?;
+    refuse_itself(shared, to, &stream)?;
+    Ok(stream)
+}
+
+/// Refuses a connection to this machine by one of its public addresses: services that a firewall
+/// keeps from others would take it for a friend.
+fn refuse_itself(shared: &Shared, to: &Destination, stream: &TcpStream) -> Result<(), Refusal> {
+    let is_named =
+        matches!(to.host, Host::Address(_)) && !matches!(shared.permission, Judged::Everything);
+    let (Ok(own), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
+        return Err(failed(to, "it went away"));
+    };
+    if own.ip() != peer.ip() || to.private || is_named {
+        return Ok(());
+    }
+    Err(Refusal::Private {
+        host: to.host.clone(),
+        port: to.port,
+        address: peer.ip(),
+    })
 }
 
 /// Whether a name may have this address.

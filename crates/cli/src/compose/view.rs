@@ -1,7 +1,7 @@
 //! What a session's commands change in git directories: kept on disk while a turn runs, so that
 //! commits outlive a killed program, and thrown away once they have come home.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,6 +12,8 @@ use recto_protocol::policy::{Access, Policy};
 
 use super::home::{Home, make_private};
 
+/// Between the session's id and what can't be guessed; no id has it.
+const MARK: char = '.';
 /// How long a killed cell may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a session may take to start.
@@ -40,7 +42,10 @@ impl View {
         let parent = directory(home);
         let made = make_private(&parent)
             .map_err(|error| error.to_string())
-            .and_then(|()| Layer::make(parent.join(&id.0)).map_err(|error| told(&error)));
+            .and_then(|()| {
+                let place = left_of(&parent, id).unwrap_or_else(|| parent.join(new_name(id)));
+                Layer::make(place).map_err(|error| told(&error))
+            });
         match made {
             Ok(layer) => (Self { layer: Some(layer) }, None),
             Err(reason) => (
@@ -81,15 +86,37 @@ pub fn reap(home: &Home) {
         return;
     };
     for entry in entries.flatten() {
-        let session = home.recto.join("sessions").join(entry.file_name());
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.split_once(MARK));
+        let session = home
+            .recto
+            .join("sessions")
+            .join(id.map_or("", |(id, _)| id));
         let age = entry.metadata().and_then(|meta| meta.modified()).ok();
         let age = age.and_then(|made| made.elapsed().ok());
         // A session that is just starting has its view first.
-        if !session.exists() && age.is_some_and(|age| age > STARTING) {
+        if (id.is_none() || !session.exists()) && age.is_some_and(|age| age > STARTING) {
             // It is tried again at the next start.
             let _ = Layer::at(entry.path()).discard();
         }
     }
+}
+
+/// The view that a killed program left of a session.
+fn left_of(parent: &Path, id: &SessionId) -> Option<PathBuf> {
+    let mut entries = std::fs::read_dir(parent).ok()?.flatten();
+    let is_its = |name: &str| name.split_once(MARK).is_some_and(|(of, _)| of == id.0);
+    let entry = entries.find(|entry| entry.file_name().to_str().is_some_and(is_its))?;
+    Some(entry.path())
+}
+
+/// A name that nobody can guess: what commands write there is a git directory like any other, and a
+/// `.git` file in the work tree could lead the user's git to it.
+fn new_name(id: &SessionId) -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    // The standard library's hash keys are random, of the system's own.
+    let random = [0u8, 1].map(|n| RandomState::new().hash_one(n));
+    format!("{}{MARK}{:016x}{:016x}", id.0, random[0], random[1])
 }
 
 fn directory(home: &Home) -> PathBuf {
