@@ -24,6 +24,8 @@ const MAX_LIMITED: u32 = 64;
 pub(crate) struct Conversation {
     speaker: Speaker,
     commands: HashMap<u32, Talk>,
+    /// Input that was under way when its command ended: it is answered all the same.
+    late: HashMap<u32, usize>,
     questions: HashMap<u32, Question>,
 }
 
@@ -124,6 +126,7 @@ impl Conversation {
         Self {
             speaker,
             commands: HashMap::new(),
+            late: HashMap::new(),
             questions: HashMap::new(),
         }
     }
@@ -180,6 +183,13 @@ impl Conversation {
     }
 
     fn said(&mut self, id: u32, event: Event) -> Result<Said, Breach> {
+        if let (Event::InputTaken(taken), Some(late)) = (&event, self.late.get_mut(&id)) {
+            *late -= 1;
+            if *late == 0 {
+                self.late.remove(&id);
+            }
+            return Ok(Said::InputTaken(taken.ok));
+        }
         let talk = self.commands.get_mut(&id).ok_or(Breach::UnknownCommand)?;
         let begins = matches!(
             event,
@@ -212,7 +222,10 @@ impl Conversation {
                 Ok(Said::InputTaken(taken.ok))
             }
             Event::Exited(exit) => {
-                self.commands.remove(&id);
+                let inputs = self.commands.remove(&id).map_or(0, |talk| talk.inputs);
+                if inputs > 0 {
+                    self.late.insert(id, inputs);
+                }
                 Ok(Said::Exited(exit))
             }
             Event::Hello(_)
@@ -372,6 +385,16 @@ mod tests {
         check(&[started(), taken(), taken()], Err(Breach::NoQuestion));
         check(
             &[started(), exited(), exited()],
+            Err(Breach::UnknownCommand),
+        );
+        // Input and the end may cross on their way.
+        check(&[started(), exited(), taken()], Ok(3));
+        check(
+            &[started(), exited(), taken(), taken()],
+            Err(Breach::UnknownCommand),
+        );
+        check(
+            &[started(), taken(), exited(), taken()],
             Err(Breach::UnknownCommand),
         );
         check(

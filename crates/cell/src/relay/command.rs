@@ -4,7 +4,7 @@ use bytes::Bytes;
 use recto_protocol::ports::cell::{
     Cell, CellError, Command, ExitStatus, OutputCap, Process, ProcessControl, ProcessEvent,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::serve::{Ended, put};
 use super::words;
@@ -20,6 +20,16 @@ pub(super) enum Act {
     Signal(i32),
 }
 
+/// What has become of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    Waits,
+    /// Too much waits already.
+    Full,
+    /// The command has ended.
+    Ended,
+}
+
 /// Where a client's requests for a command go. Input has a way of its own: a command that does not
 /// read must still hear signals.
 pub(super) struct Acts {
@@ -29,9 +39,13 @@ pub(super) struct Acts {
 }
 
 impl Acts {
-    /// Input; None closes it. False when too much waits already.
-    pub(super) fn input(&self, bytes: Option<Bytes>) -> bool {
-        !is_full(self.input.try_send(bytes))
+    /// Input; None closes it.
+    pub(super) fn input(&self, bytes: Option<Bytes>) -> Put {
+        match self.input.try_send(bytes) {
+            Ok(()) => Put::Waits,
+            Err(mpsc::error::TrySendError::Full(_)) => Put::Full,
+            Err(mpsc::error::TrySendError::Closed(_)) => Put::Ended,
+        }
     }
 
     /// Stops telling of the command, or goes on.
@@ -79,7 +93,7 @@ pub(super) async fn run(
     cell: &dyn Cell,
     id: u32,
     spawn: Spawn,
-    mut todo: Todo,
+    todo: Todo,
     out: &mpsc::Sender<Vec<u8>>,
 ) -> Ended {
     let process = match cell.spawn(command(spawn)).await {
@@ -94,24 +108,34 @@ pub(super) async fn run(
     // Its number inside is not told by the port; no client asks for it.
     put(out, id, &Event::Started(Started { pid: 0 })).await;
     let Process { events, control } = process;
-    let input = feed(&*control, &mut todo.input, id, out);
-    let others = act(&*control, &mut todo.other);
-    let asked = async {
-        tokio::join!(input, others);
-        std::future::pending::<Ended>().await
+    let Todo {
+        mut input,
+        mut other,
+        mut paused,
+    } = todo;
+    let (over, ended) = oneshot::channel();
+    let told = async {
+        let exit = forward(events, &mut paused, id, out).await;
+        drop(over);
+        exit
     };
-    tokio::select! {
-        ended = forward(events, &mut todo.paused, id, out) => ended,
-        never = asked => never,
-    }
+    let asked = perform(&*control, &mut input, &mut other, ended, id, out);
+    let (exit, ()) = tokio::join!(told, asked);
+    let Some(exit) = exit else {
+        return Ended::Cell;
+    };
+    // After the answers to all input, as in the cell: what came in time is not told as lost.
+    put(out, id, &Event::Exited(exit)).await;
+    Ended::Client
 }
 
+/// Tells what the command says. Returns its end, or None for the cell's.
 async fn forward(
     mut events: futures_core::stream::BoxStream<'static, ProcessEvent>,
     paused: &mut watch::Receiver<bool>,
     id: u32,
     out: &mpsc::Sender<Vec<u8>>,
-) -> Ended {
+) -> Option<Exit> {
     let mut offset = 0;
     loop {
         // A connection that has gone pauses nothing.
@@ -132,46 +156,83 @@ async fn forward(
                 text: limited.text,
             }),
             Some(ProcessEvent::Exited(status)) => {
-                let exit = match status {
-                    ExitStatus::Code(code) => Exit::Code(code),
-                    ExitStatus::Signal(signal) => Exit::Signal(signal),
-                    ExitStatus::CellGone => return Ended::Cell,
+                return match status {
+                    ExitStatus::Code(code) => Some(Exit::Code(code)),
+                    ExitStatus::Signal(signal) => Some(Exit::Signal(signal)),
+                    ExitStatus::CellGone => None,
                 };
-                put(out, id, &Event::Exited(exit)).await;
-                return Ended::Client;
             }
-            None => return Ended::Cell,
+            None => return None,
         };
         // Also when nobody listens any more: the end must still be heard.
         put(out, id, &event).await;
     }
 }
 
-async fn feed(
+/// Does what is asked, until the command has ended: what was asked before a piece of input is done
+/// before it, what is asked while it is being written does not wait for it.
+async fn perform(
     control: &dyn ProcessControl,
     input: &mut mpsc::Receiver<Option<Bytes>>,
+    other: &mut mpsc::Receiver<Act>,
+    mut ended: oneshot::Receiver<()>,
     id: u32,
     out: &mpsc::Sender<Vec<u8>>,
 ) {
-    while let Some(bytes) = input.recv().await {
-        let Some(bytes) = bytes else {
-            // An empty write closes; a command that has ended needs no closing.
-            let _ = control.write(Bytes::new()).await;
-            continue;
+    loop {
+        let bytes = tokio::select! {
+            biased;
+            Some(asked) = other.recv() => {
+                act(control, asked).await;
+                continue;
+            }
+            Some(bytes) = input.recv() => bytes,
+            _ = &mut ended => break,
         };
-        let ok = bytes.is_empty() || control.write(bytes).await.is_ok();
-        put(out, id, &Event::InputTaken(InputTaken { ok })).await;
+        // These may have come while the other queue was looked at.
+        while let Ok(asked) = other.try_recv() {
+            act(control, asked).await;
+        }
+        let mut feeding = std::pin::pin!(feed(control, bytes, id, out));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut feeding => break,
+                Some(asked) = other.recv() => act(control, asked).await,
+            }
+        }
+    }
+    // What comes from here on is answered by the connection.
+    input.close();
+    while let Ok(bytes) = input.try_recv() {
+        if bytes.is_some() {
+            put(out, id, &Event::InputTaken(InputTaken { ok: false })).await;
+        }
     }
 }
 
-async fn act(control: &dyn ProcessControl, other: &mut mpsc::Receiver<Act>) {
-    while let Some(act) = other.recv().await {
-        // One that has ended needs neither.
-        let _ = match act {
-            Act::Resize(resize) => control.resize(words::size(resize)).await,
-            Act::Signal(signal) => control.signal(signal).await,
-        };
-    }
+/// Writes one piece and says so. It ends with the command at the latest.
+async fn feed(
+    control: &dyn ProcessControl,
+    bytes: Option<Bytes>,
+    id: u32,
+    out: &mpsc::Sender<Vec<u8>>,
+) {
+    let Some(bytes) = bytes else {
+        // An empty write closes; a command that has ended needs no closing.
+        let _ = control.write(Bytes::new()).await;
+        return;
+    };
+    let ok = bytes.is_empty() || control.write(bytes).await.is_ok();
+    put(out, id, &Event::InputTaken(InputTaken { ok })).await;
+}
+
+async fn act(control: &dyn ProcessControl, act: Act) {
+    // A command that has ended needs neither.
+    let _ = match act {
+        Act::Resize(resize) => control.resize(words::size(resize)).await,
+        Act::Signal(signal) => control.signal(signal).await,
+    };
 }
 
 fn command(spawn: Spawn) -> Command {

@@ -11,9 +11,11 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::command::{self, Act, Acts};
+use super::command::{self, Act, Acts, Put};
 use crate::wire::files::{FileRefused, Why};
-use crate::wire::{self, Decoder, Event, Frame, Hello, KilledAll, Refused, Request, StatsReply};
+use crate::wire::{
+    self, Decoder, Event, Frame, Hello, InputTaken, KilledAll, Refused, Request, StatsReply,
+};
 
 /// Frames that wait to be written; a client that is slower slows its commands.
 const QUEUE: usize = 16;
@@ -143,9 +145,20 @@ impl Connection {
                 self.tasks
                     .spawn(async move { (id, command::run(&*cell, id, spawn, todo, &out).await) });
             }
-            // A command may have ended while this was under way.
-            Request::Input(bytes) => return self.ask(id, |acts| acts.input(Some(bytes))),
-            Request::CloseInput => return self.ask(id, |acts| acts.input(None)),
+            Request::Input(bytes) => {
+                let acts = self.running.get(&id);
+                match acts.map_or(Put::Ended, |acts| acts.input(Some(bytes))) {
+                    Put::Waits => {}
+                    Put::Full => return false,
+                    // While this was under way.
+                    Put::Ended => {
+                        return put(&out, id, &Event::InputTaken(InputTaken { ok: false })).await;
+                    }
+                }
+            }
+            Request::CloseInput => {
+                return self.ask(id, |acts| acts.input(None) != Put::Full);
+            }
             Request::Resize(resize) => return self.ask(id, |acts| acts.put(Act::Resize(resize))),
             Request::Signal(m) => return self.ask(id, |acts| acts.put(Act::Signal(m.signal))),
             Request::Pause | Request::Resume => {

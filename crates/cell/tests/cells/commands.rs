@@ -1,13 +1,16 @@
 //! Commands: streams, terminals, caps, signals, ends.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use recto_protocol::policy::{Access, Network};
 use recto_protocol::ports::cell::{
     CellError, Command, ExitStatus, OutputCap, ProcessEvent, TtySize,
 };
 
-use crate::support::{Place, eventually, finish, processes_with, python, run, sh, wait_for};
+use crate::support::{
+    Place, WithInput, eventually, finish, processes_with, python, run, sh, wait_for,
+};
 
 crate::cases! {
     echo_runs, exit_codes_and_signals, spawn_errors_say_why, environment_and_directory,
@@ -15,7 +18,7 @@ crate::cases! {
     signals_reach_the_whole_group, background_processes_stay, background_does_not_delay_the_end,
     kill_all_leaves_nothing, two_hundred_at_once, direct_runs_and_cleans_up, close_ends_everything,
     dropping_the_cell_ends_everything, a_slow_reader_loses_nothing,
-    a_reader_that_stops_holds_up_nobody,
+    a_reader_that_stops_holds_up_nobody, input_and_the_end_may_cross,
     signals_that_the_harness_ignores_end_commands,
 }
 
@@ -154,7 +157,7 @@ async fn big_input_with_echo() {
     };
     let read = async {
         let mut total = 0;
-        while let Some(event) = futures_util::StreamExt::next(&mut process.events).await {
+        while let Some(event) = process.events.next().await {
             if let ProcessEvent::Output(bytes) = event {
                 total += bytes.len();
             }
@@ -406,6 +409,28 @@ async fn a_reader_that_stops_holds_up_nobody() {
         place.tree().join("done").exists()
     })
     .await;
+}
+
+/// A piece of input that is on its way when the command ends is refused, and the cell lives on.
+async fn input_and_the_end_may_cross() {
+    let place = Place::new();
+    let cell = place.cell().await;
+    for _ in 0..100 {
+        let process = cell.spawn(sh("exec true").with_input()).await.unwrap();
+        let mut events = process.events;
+        let write = async {
+            // Refused at some point, since nobody reads.
+            while process
+                .control
+                .write(Bytes::from_static(b"x"))
+                .await
+                .is_ok()
+            {}
+        };
+        let end = async { while events.next().await.is_some() {} };
+        tokio::join!(write, end);
+    }
+    assert_eq!(run(&cell, sh("echo well")).await.0, "well\n");
 }
 
 /// A harness under `nohup`, or in the background of a script.
