@@ -32,6 +32,8 @@ fn a_machine_that_works_is_called_so_as_root_and_as_an_ordinary_user() {
                 "{user:?}: {found:#?}"
             );
         }
+        let isolation = finding(&found, "isolation");
+        assert_eq!(isolation["status"], "ok", "{user:?}: {isolation}");
         let key = finding(&found, "model key");
         assert_eq!(key["status"], "warning");
         assert!(key["remedy"].as_str().unwrap().contains("OPENAI_API_KEY"));
@@ -49,6 +51,21 @@ fn a_machine_that_works_is_called_so_as_root_and_as_an_ordinary_user() {
             assert!(text.contains(&line), "{line:?} is not in {text}");
         }
     }
+}
+
+#[test]
+fn gvisors_cells_are_tried_where_it_is_installed() {
+    let installed = std::process::Command::new("runsc")
+        .arg("--version")
+        .output();
+    if installed.is_err() {
+        println!("*** NOT RUN: there is no runsc");
+        return;
+    }
+    let (home, repo) = (Home::new(), Repository::new(&[("a.txt", "a\n")]));
+    home.configure("cell.backend = \"gvisor\"\n");
+    let found = findings(&home, &repo, 0);
+    assert_eq!(finding(&found, "isolation")["status"], "ok", "{found:#?}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `recto doctor`: what works on this machine, and how to mend what does not.
 
+mod attempts;
+
 use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 
@@ -71,7 +73,11 @@ pub fn run(args: &DoctorArgs) -> Result<u8, Failure> {
         .collect();
     findings.push(git(&home));
     findings.push(home_is_writable(&home));
-    configuration(&home, args.offline, &mut findings);
+    let settled =
+        Place::find(None).and_then(|place| settle(&home, &place, &RunArgs::default(), None));
+    let backend = settled.as_ref().map(|settled| settled.backend);
+    findings.push(isolation(&home, backend.unwrap_or_default()));
+    configuration(&home, settled, args.offline, &mut findings);
     report(&findings, args.json)?;
     let failed = findings
         .iter()
@@ -109,9 +115,34 @@ fn home_is_writable(home: &Home) -> Finding {
     }
 }
 
-fn configuration(home: &Home, offline: bool, findings: &mut Vec<Finding>) {
-    let settled =
-        Place::find(None).and_then(|place| settle(home, &place, &RunArgs::default(), None));
+/// Tries to get out of a real cell.
+fn isolation(home: &Home, backend: recto_cell::Backend) -> Finding {
+    let failed = |detail, remedy| Finding::bad("isolation", Status::Failed, detail, remedy);
+    match block_on(attempts::run(home, backend)) {
+        Ok((tried, out)) if out.is_empty() => {
+            Finding::ok("isolation", format!("{tried} attempts contained"))
+        }
+        Ok((_, out)) => failed(
+            format!("these attempts got out: {}", out.join(", ")),
+            "Let no agent work on this machine until they are contained; docs/cell.md says what \
+             a cell is made of.",
+        ),
+        Err(failure) => failed(
+            failure.message(),
+            failure
+                .hint
+                .as_deref()
+                .unwrap_or("The findings above may say why."),
+        ),
+    }
+}
+
+fn configuration(
+    home: &Home,
+    settled: Result<Settled, Failure>,
+    offline: bool,
+    findings: &mut Vec<Finding>,
+) {
     match settled {
         Ok(settled) => {
             findings.push(Finding::ok(
