@@ -152,15 +152,41 @@ pub(crate) fn program(may_set_ids: bool) -> Result<Bytes, CellError> {
     PROGRAMS[usize::from(may_set_ids)]
         .get_or_init(|| compile(may_set_ids).ok())
         .clone()
-        .ok_or_else(|| CellError::Unavailable {
-            reason: format!(
-                "no system call filter can be made for {}",
-                std::env::consts::ARCH
-            ),
-            remedy:
-                "Run on x86-64 or 64-bit ARM, or without isolation: `--sandbox danger-full-access`."
-                    .into(),
-        })
+        .ok_or_else(unavailable)
+}
+
+/// The filter for a container's runtime, which writes files in the name of commands: it makes no
+/// set-user-id programs, and is free otherwise.
+pub(crate) fn runtime_program() -> Result<Bytes, CellError> {
+    let compiled = || -> Result<BpfProgram, seccompiler::Error> {
+        let filter = SeccompFilter::new(
+            set_id_rules()?,
+            SeccompAction::Allow,
+            SeccompAction::Errno(libc::EPERM as u32),
+            std::env::consts::ARCH.try_into()?,
+        )?;
+        Ok(filter.try_into()?)
+    };
+    let program = compiled().map_err(|_| unavailable())?;
+    let program = program.iter().map(|i| (i.code, i.jt, i.jf, i.k));
+    Ok(program.flat_map(instruction).collect())
+}
+
+fn unavailable() -> CellError {
+    CellError::Unavailable {
+        reason: format!(
+            "no system call filter can be made for {}",
+            std::env::consts::ARCH
+        ),
+        remedy:
+            "Run on x86-64 or 64-bit ARM, or without isolation: `--sandbox danger-full-access`."
+                .into(),
+    }
+}
+
+fn instruction((code, jt, jf, k): (u16, u8, u8, u32)) -> [u8; 8] {
+    let (code, k) = (code.to_ne_bytes(), k.to_ne_bytes());
+    [code[0], code[1], jt, jf, k[0], k[1], k[2], k[3]]
 }
 
 fn compile(may_set_ids: bool) -> Result<Bytes, seccompiler::Error> {
@@ -212,10 +238,7 @@ fn compile(may_set_ids: bool) -> Result<Bytes, seccompiler::Error> {
         .chain(missing)
         .chain(rest)
         .chain(program)
-        .flat_map(|(code, jt, jf, k)| {
-            let (code, k) = (code.to_ne_bytes(), k.to_ne_bytes());
-            [code[0], code[1], jt, jf, k[0], k[1], k[2], k[3]]
-        });
+        .flat_map(instruction);
     Ok(bytes.collect())
 }
 

@@ -266,7 +266,7 @@ struct Prepared {
 
 fn prepare(spec: &CellSpec) -> Result<Prepared, CellError> {
     let mut plan = plan(spec)?;
-    let filter = if plan.setup.isolation == Isolation::Direct {
+    let mut filter = if plan.setup.isolation == Isolation::Direct {
         bytes::Bytes::new()
     } else {
         seccomp::program(plan.setup.may_set_ids)?
@@ -274,6 +274,7 @@ fn prepare(spec: &CellSpec) -> Result<Prepared, CellError> {
     let mut inside = None;
     if spec.backend == Backend::Gvisor && plan.setup.isolation != Isolation::Direct {
         inside = Some(gvisor::contain(spec, &mut plan.setup)?);
+        filter = seccomp::runtime_program()?;
     }
     Ok(Prepared {
         plan,

@@ -113,7 +113,8 @@ fn launch(ends: &mut Ends, setup: &Setup, filter: &[u8]) -> Result<Stage, Failed
     // Now, so that its root is the cell's own group.
     namespaces::unshare_cgroup()?;
     if let Some(runtime) = &setup.runtime {
-        return runtime::become_it(runtime, setup, &idmaps, ends).map(|never| match never {});
+        return runtime::become_it(runtime, setup, &idmaps, ends, filter)
+            .map(|never| match never {});
     }
     let built = mounts::build(setup, &idmaps)?;
     for lock in built.locks {

@@ -15,7 +15,7 @@ use rustix::mount::MoveMountFlags;
 use super::link::Ends;
 use super::namespaces::IdMaps;
 use super::tree::{TAME, filesystem};
-use super::{Failed, Step, check, mounts};
+use super::{Failed, Step, check, mounts, privileges};
 use crate::wire::{Runtime, Setup};
 
 /// Builds the container's bundle and executes the runtime, with the stream as its input and output
@@ -25,6 +25,7 @@ pub(super) fn become_it(
     setup: &Setup,
     idmaps: &IdMaps,
     ends: &Ends,
+    filter: &[u8],
 ) -> Result<Infallible, Failed> {
     // Found before anything is laid over the host's tree.
     let program = rustix::fs::open(
@@ -65,6 +66,8 @@ pub(super) fn become_it(
         check(libc::dup(1).into()).step(step)?;
         check(libc::dup2(ends.input.as_raw_fd(), 0).into()).step(step)?;
         check(libc::dup2(ends.output.as_raw_fd(), 1).into()).step(step)?;
+        // Its file server writes to the host's tree in the name of commands.
+        privileges::filter(filter)?;
         let failed = libc::syscall(
             libc::SYS_execveat,
             program.as_raw_fd(),

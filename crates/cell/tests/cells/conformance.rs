@@ -31,6 +31,7 @@ const EXCEPTIONS: &[(Backend, &str, &str)] = &[
         "read_only_holds_for_files_too",
         "it has no policy",
     ),
+    (Backend::Direct, "no_set_id_bits", "it isolates nothing"),
     (
         Backend::Gvisor,
         "a_terminals_characters",
@@ -53,7 +54,7 @@ crate::every_backend! {
     streams_and_codes, the_place, spawn_errors, input_and_its_end, a_terminal, a_terminals_characters, caps_and_offsets,
     back_pressure, input_waits_for_its_reader, a_signal_for_the_group, kill_all, background_stays,
     many_at_once, isolates, figures, close, drop_ends_it, death_is_noticed,
-    a_silent_cell_is_killed, read_only_holds_for_files_too,
+    a_silent_cell_is_killed, read_only_holds_for_files_too, no_set_id_bits,
 }
 
 pub async fn unless_excepted<F: Future<Output = ()>>(
@@ -342,6 +343,23 @@ async fn many_at_once(backend: Backend) {
         }
     });
     assert!(join_all(commands).await.into_iter().all(|ok| ok));
+}
+
+/// The programs would be the tree's owner's, who may be root.
+async fn no_set_id_bits(backend: Backend) {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    let cell = cell(&place, backend).await;
+    let script =
+        "for mode in 4755 2755 6755; do cp /bin/sh $mode; chmod $mode $mode; done; chmod 700 4755";
+    let (text, _) = run(&cell, sh(script)).await;
+    cell.close().await;
+    for mode in ["4755", "2755", "6755"] {
+        let made = std::fs::metadata(place.tree().join(mode)).unwrap();
+        assert_eq!(made.mode() & 0o6000, 0, "{mode}: {text}");
+    }
+    let made = std::fs::metadata(place.tree().join("4755")).unwrap();
+    assert_eq!(made.mode() & 0o777, 0o700, "other bits are free: {text}");
 }
 
 async fn isolates(backend: Backend) {
