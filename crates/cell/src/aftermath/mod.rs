@@ -9,18 +9,21 @@ mod config;
 mod repository;
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hasher};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::walk::{Directory, walk};
 
-/// What is put behind a name that git must not read; a number follows.
+/// What is put behind a name that git must not read; a random number follows, so that a cell can't
+/// take the name first.
 const SUFFIX: &str = ".recto-quarantine";
-/// How many names are tried before a file is removed instead.
-const TRIES: u32 = 100;
+/// How many names are tried before what can't be kept goes.
+const TRIES: u32 = 1000;
 
 /// A writable tree as it was when its cell began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +58,11 @@ impl Aftermath {
                         repositories.insert(path.to_owned());
                         repository::disarm(fd);
                     }
-                    if entries.commondir && !is_worktree_of(path, &repositories, fd) {
-                        set_aside(fd, "commondir");
+                    if entries.commondir
+                        && !is_worktree_of(path, &repositories, fd)
+                        && !set_aside(fd, "commondir")
+                    {
+                        repository::shut(fd);
                     }
                     true
                 }
@@ -155,20 +161,25 @@ fn change(place: &OwnedFd, mode: Mode) -> rustix::io::Result<()> {
     rustix::fs::chmod(by_descriptor.as_str(), mode)
 }
 
-/// Gives a name in a directory, if it is there, another one that git doesn't read.
-fn set_aside(directory: &OwnedFd, name: &str) {
-    if rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
-        return;
-    }
-    let moved = (0..TRIES).any(|number| {
-        let aside = format!("{name}{SUFFIX}-{number}");
+/// Gives a name in a directory, if it is there, another one that git doesn't read. Whether the name
+/// is gone.
+fn set_aside(directory: &OwnedFd, name: &str) -> bool {
+    for _ in 0..TRIES {
+        let aside = format!("{name}{SUFFIX}-{:016x}", random());
         let flags = RenameFlags::NOREPLACE;
-        rustix::fs::renameat_with(directory, name, directory, aside, flags).is_ok()
-    });
-    if !moved {
-        // Every name taken is no accident; what can't be kept goes.
-        let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
+        match rustix::fs::renameat_with(directory, name, directory, aside, flags) {
+            Ok(()) | Err(Errno::NOENT) => return true,
+            Err(Errno::EXIST) => {}
+            Err(_) => break,
+        }
     }
+    rustix::fs::unlinkat(directory, name, AtFlags::empty()).is_ok()
+        || rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR).is_ok()
+}
+
+/// Nothing that a cell could foresee: the standard library's hash keys come from the kernel.
+fn random() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]
@@ -201,6 +212,16 @@ mod tests {
     fn is_armed(at: &Path) -> bool {
         let config = fs::read_to_string(at.join("config")).unwrap_or_default();
         config.contains("evil") || at.join("hooks/pre-commit").exists()
+    }
+
+    /// What was set aside of a name.
+    fn aside(directory: &Path, name: &str) -> Vec<PathBuf> {
+        let start = format!("{name}{SUFFIX}-");
+        let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&start))
+            .map(|entry| entry.path())
+            .collect()
     }
 
     fn aftermath(tree: &Path) -> Aftermath {
@@ -237,9 +258,9 @@ mod tests {
         }
         for place in places {
             assert!(!is_armed(&tree.join(place)), "{place}");
-            let kept = tree.join(place).join("config.recto-quarantine-0");
+            let kept = aside(&tree.join(place), "config");
             assert!(
-                fs::read_to_string(kept).unwrap().contains("evil"),
+                fs::read_to_string(&kept[0]).unwrap().contains("evil"),
                 "{place}"
             );
         }
@@ -274,6 +295,32 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_taken_keep_nothing_in_place() {
+        let (_dir, tree) = tree();
+        repository(&tree.join("r"));
+        for number in 0..200 {
+            for name in ["hooks", "config"] {
+                fs::create_dir_all(tree.join(format!("r/{name}{SUFFIX}-{number}/x"))).unwrap();
+            }
+        }
+        aftermath(&tree).settle();
+        assert!(!is_armed(&tree.join("r")));
+        assert_eq!(aside(&tree.join("r"), "hooks").len(), 201);
+    }
+
+    #[test]
+    fn a_repository_that_can_not_be_disarmed_is_shut() {
+        let (_dir, tree) = tree();
+        repository(&tree);
+        let fd = rustix::fs::open(&tree, OFlags::RDONLY, Mode::empty()).unwrap();
+        repository::shut(&fd);
+        let closed = fs::metadata(&tree).unwrap().mode() & 0o7777;
+        fs::set_permissions(&tree, PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(closed, 0);
+        assert!(!tree.join("HEAD").exists());
+    }
+
+    #[test]
     fn links_lead_where_they_did() {
         let (_dir, tree) = tree();
         symlink("real", tree.join("same")).unwrap();
@@ -286,8 +333,8 @@ mod tests {
         for name in ["same", "replaced", "removed"] {
             assert_eq!(fs::read_link(tree.join(name)).unwrap(), Path::new("real"));
         }
-        assert!(tree.join("replaced.recto-quarantine-0").is_dir());
-        assert!(!tree.join("same.recto-quarantine-0").exists());
+        assert!(aside(&tree, "replaced")[0].is_dir());
+        assert!(aside(&tree, "same").is_empty());
     }
 
     #[test]

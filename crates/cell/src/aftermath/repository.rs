@@ -23,21 +23,29 @@ pub(super) fn disarm(git: &OwnedFd) {
         let _ = rustix::fs::fchmod(git, Mode::from_raw_mode(stat.st_mode | 0o700));
     }
     let owner = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    let mut disarmed = true;
     for name in ASIDE {
-        set_aside(git, name);
+        disarmed &= set_aside(git, name);
     }
     if has_hooks(git) {
-        set_aside(git, "hooks");
-    }
-    if rustix::fs::statat(git, "config", AtFlags::SYMLINK_NOFOLLOW).is_err() {
-        return;
+        disarmed &= set_aside(git, "hooks");
     }
     let text = small_file(git, "config");
     let kept = config::plain_part(text.as_deref().unwrap_or_default());
-    if text.as_deref() != Some(kept.as_str()) {
-        set_aside(git, "config");
+    let exists = rustix::fs::statat(git, "config", AtFlags::SYMLINK_NOFOLLOW).is_ok();
+    if exists && text.as_deref() != Some(kept.as_str()) {
+        disarmed &= set_aside(git, "config");
         write(git, &kept, owner);
     }
+    if !disarmed {
+        shut(git);
+    }
+}
+
+/// Makes a repository that can't be disarmed one that git doesn't read.
+pub(super) fn shut(git: &OwnedFd) {
+    set_aside(git, "HEAD");
+    let _ = rustix::fs::fchmod(git, Mode::empty());
 }
 
 /// Whether a repository has anything in place of hooks but examples.

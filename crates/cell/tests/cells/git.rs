@@ -42,6 +42,14 @@ fn state(directory: &Path) -> Vec<String> {
     state
 }
 
+/// Where a name in a directory was set aside to.
+fn aside(directory: &Path, name: &str) -> std::path::PathBuf {
+    let start = format!("{name}.recto-quarantine-");
+    let mut entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let found = entries.find(|entry| entry.file_name().to_string_lossy().starts_with(&start));
+    found.unwrap().path()
+}
+
 /// What people do with a repository, and what must not get out.
 const WORK: &str = "set -e; git status --porcelain; echo g > g; git add g; git commit -qm g; git checkout -qb topic; \
     echo h >> g; git stash -q; git stash pop -q; git commit -qam h; git tag t1; git branch -m topic renamed; \
@@ -418,7 +426,7 @@ async fn agent_configuration_behind_links_stays() {
         std::fs::read_to_string(tree.join("deep/agents/a.md")).unwrap(),
         "x"
     );
-    assert!(tree.join(".recto.recto-quarantine-0/config.toml").exists());
+    assert!(aside(&tree, ".recto").join("config.toml").exists());
 }
 
 async fn submodules_and_worktrees_stay() {
@@ -529,12 +537,8 @@ async fn new_repositories_are_disarmed() {
         .current_dir(tree.join("docs/b"))
         .output();
     assert!(!pwned.exists(), "the host's git ran what a cell wrote");
-    let aside = tree.join(".git/config.recto-quarantine-0");
-    assert!(
-        std::fs::read_to_string(aside)
-            .unwrap()
-            .contains("fsmonitor")
-    );
+    let config = std::fs::read_to_string(aside(&tree.join(".git"), "config"));
+    assert!(config.unwrap().contains("fsmonitor"));
 }
 
 async fn further_trees_are_protected() {
