@@ -110,7 +110,7 @@ fn is_worktree_of(path: &Path, repositories: &BTreeSet<PathBuf>, fd: &OwnedFd) -
     let inside = path.parent().filter(|parent| parent.ends_with("worktrees"));
     let repository = inside.and_then(Path::parent);
     repository.is_some_and(|path| repositories.contains(path))
-        && repository::small_file(fd, "commondir").is_some_and(|text| text.trim_end() == "../..")
+        && repository::small_file(fd, "commondir").is_some_and(|text| matches!(text.as_str(), "../.." | "../..\n"))
 }
 
 /// A directory that could be entered but not read, which hides what git would find: it is readable
@@ -283,15 +283,27 @@ mod tests {
     fn a_repository_can_not_borrow_another_configuration() {
         let (_dir, tree) = tree();
         repository(&tree.join("r"));
-        for name in ["fake", "r/worktrees/w", "evil/worktrees/w"] {
+        let borrowing = [
+            ("fake", "../..\n"),
+            ("r/worktrees/w", "../..\n"),
+            ("r/worktrees/same", "../.."),
+            // Git takes only line ends off: this is a directory `.. `.
+            ("r/worktrees/space", "../.. \n"),
+            ("r/worktrees/lines", "../..\n\n"),
+            ("evil/worktrees/w", "../..\n"),
+        ];
+        for (name, common) in borrowing {
             fs::create_dir_all(tree.join(name)).unwrap();
             fs::write(tree.join(name).join("HEAD"), "ref: refs/heads/main\n").unwrap();
-            fs::write(tree.join(name).join("commondir"), "../..\n").unwrap();
+            fs::write(tree.join(name).join("commondir"), common).unwrap();
         }
         aftermath(&tree).settle();
         assert!(!tree.join("fake/commondir").exists());
         assert!(!tree.join("evil/worktrees/w/commondir").exists());
+        assert!(!tree.join("r/worktrees/space/commondir").exists());
+        assert!(!tree.join("r/worktrees/lines/commondir").exists());
         assert!(tree.join("r/worktrees/w/commondir").exists());
+        assert!(tree.join("r/worktrees/same/commondir").exists());
     }
 
     #[test]
