@@ -39,9 +39,10 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
-    /// Whether git takes the directory for a repository.
-    pub(crate) fn is_repository(&self) -> bool {
-        self.head && self.objects && self.refs
+    /// Whether git may take the directory, by its path, for a repository, or for the one that
+    /// another's `commondir` leads to: that needs no `HEAD`.
+    pub(crate) fn is_repository(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == ".git") || self.objects && self.refs
     }
 
     fn add(&mut self, name: &CStr, kind: FileType) {

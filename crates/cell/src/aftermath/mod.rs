@@ -48,13 +48,13 @@ impl Aftermath {
             // is more than anyone looks through.
             let _ = walk(&top, |directory| match directory {
                 Directory::Read(path, entries, fd) => {
-                    if !(entries.is_repository() || entries.head && entries.commondir) {
+                    if !(entries.is_repository(path) || entries.head && entries.commondir) {
                         return true;
                     }
                     if self.is_known(fd) {
                         return false;
                     }
-                    if entries.is_repository() {
+                    if entries.is_repository(path) {
                         repositories.insert(path.to_owned());
                         repository::disarm(fd);
                     }
@@ -110,7 +110,8 @@ fn is_worktree_of(path: &Path, repositories: &BTreeSet<PathBuf>, fd: &OwnedFd) -
     let inside = path.parent().filter(|parent| parent.ends_with("worktrees"));
     let repository = inside.and_then(Path::parent);
     repository.is_some_and(|path| repositories.contains(path))
-        && repository::small_file(fd, "commondir").is_some_and(|text| matches!(text.as_str(), "../.." | "../..\n"))
+        && repository::small_file(fd, "commondir")
+            .is_some_and(|text| matches!(text.as_str(), "../.." | "../..\n"))
 }
 
 /// A directory that could be entered but not read, which hides what git would find: it is readable
@@ -304,6 +305,18 @@ mod tests {
         assert!(!tree.join("r/worktrees/lines/commondir").exists());
         assert!(tree.join("r/worktrees/w/commondir").exists());
         assert!(tree.join("r/worktrees/same/commondir").exists());
+    }
+
+    #[test]
+    fn a_git_directory_needs_no_head() {
+        let (_dir, tree) = tree();
+        for place in ["common", "empty/.git"] {
+            repository(&tree.join(place));
+            fs::remove_file(tree.join(place).join("HEAD")).unwrap();
+        }
+        fs::remove_dir(tree.join("empty/.git/refs")).unwrap();
+        aftermath(&tree).settle();
+        assert!(!is_armed(&tree.join("common")) && !is_armed(&tree.join("empty/.git")));
     }
 
     #[test]

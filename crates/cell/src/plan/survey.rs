@@ -59,8 +59,7 @@ pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
             found
                 .channels
                 .extend(entries.channels.iter().map(|name| here().join(name)));
-            let is_git = path.file_name().is_some_and(|name| name == ".git");
-            if is_git || entries.is_repository() {
+            if entries.is_repository(path) {
                 found.repositories.extend(identity(fd));
                 found.is_repository |= path.as_os_str().is_empty();
                 if path != Path::new(".git") && !path.as_os_str().is_empty() {
@@ -110,4 +109,22 @@ fn nearest_open(tree: &Path, closed: &Path) -> Option<PathBuf> {
     inside
         .map(|path| tree.join(path))
         .find(|path| std::fs::symlink_metadata(path).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_common_directory_is_a_repository_without_a_head() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        for name in ["common/objects", "common/refs", "a/.git", "plain/objects"] {
+            std::fs::create_dir_all(top.join(name)).unwrap();
+        }
+        let found = tree(&top).unwrap();
+        let fixed: Vec<_> = found.fixed.into_iter().collect();
+        assert_eq!(fixed, [top.join("a/.git"), top.join("common")]);
+        assert_eq!(found.repositories.len(), 2);
+    }
 }
