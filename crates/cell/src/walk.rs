@@ -5,16 +5,34 @@
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, chmod, fchmod, fstat,
+    openat, openat2,
+};
+use rustix::io::Errno;
 
-/// Longest path below the top that is walked; what lies deeper is told as [`Directory::Closed`].
+/// Longest path below the top that a survey walks; what lies deeper is told as
+/// [`Directory::Closed`].
 const LONGEST: usize = 3000;
-/// Entries after which a walk gives up.
+/// Entries after which a survey gives up.
 pub(crate) const MOST: usize = 4_000_000;
+/// How many of the directories on the way down are kept open; the others are found again as the
+/// parents of these.
+const OPEN: usize = 32;
+
+/// What a tree is walked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To know what is there, before a cell. Has bounds, and tells paths.
+    Survey,
+    /// To find all that a cell can have made: no bounds, whatever it costs. Directories that their
+    /// owner closed are open meanwhile. Tells only a directory's own name as its path.
+    Aftermath,
+}
 
 /// A directory that was met, by its path below the top (empty for the top itself).
 pub(crate) enum Directory<'a> {
@@ -22,6 +40,17 @@ pub(crate) enum Directory<'a> {
     Read(&'a Path, &'a Entries, &'a OwnedFd),
     /// It could not be: no permission, or too deep.
     Closed(&'a Path),
+}
+
+/// Where to go from a directory.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Not into its directories.
+    Past,
+    /// Into its directories.
+    Into,
+    /// The same, but names in it were changed: it has to be read again.
+    Again,
 }
 
 /// What of a directory's entries matters to a cell.
@@ -45,12 +74,15 @@ impl Entries {
         path.file_name().is_some_and(|name| name == ".git") || self.objects && self.refs
     }
 
-    fn add(&mut self, name: &CStr, kind: FileType) {
+    fn add(&mut self, name: &CStr, kind: FileType, purpose: Purpose) {
         let bytes = name.to_bytes();
         let owned = || OsStr::from_bytes(bytes).to_owned();
         match kind {
             FileType::Directory => self.directories.push(owned()),
-            FileType::Socket | FileType::Fifo => self.channels.push(owned()),
+            // Afterwards they don't matter, and links could make them more than memory holds.
+            FileType::Socket | FileType::Fifo if purpose == Purpose::Survey => {
+                self.channels.push(owned())
+            }
             _ => {}
         }
         match bytes {
@@ -64,62 +96,229 @@ impl Entries {
     }
 }
 
-/// A tree that has more entries than are walked.
+/// Why a walk ended early.
 #[derive(Debug)]
-pub(crate) struct TooMany;
+pub(crate) enum Stopped {
+    /// The tree has more entries than are surveyed.
+    TooMany,
+    /// A directory was moved while the walk was in it.
+    Moved,
+}
 
-/// Walks a tree; `visit` says whether to go into the directory's directories.
+/// Walks a tree; `visit` says where to go from each directory. Holds the names that are left to go
+/// to on the way down, and a bounded number of descriptors.
 pub(crate) fn walk(
     top: &Path,
-    mut visit: impl FnMut(Directory<'_>) -> bool,
-) -> Result<(), TooMany> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let Ok(root) = rustix::fs::openat2(CWD, top, flags, Mode::empty(), resolve) else {
-        visit(Directory::Closed(Path::new("")));
-        return Ok(());
+    purpose: Purpose,
+    mut visit: impl FnMut(Directory<'_>) -> Next,
+) -> Result<(), Stopped> {
+    let mut walk = Walk {
+        purpose,
+        levels: Vec::new(),
+        path: PathBuf::new(),
+        buffer: vec![MaybeUninit::uninit(); 64 << 10],
+        seen: 0,
     };
-    let resolve = resolve | ResolveFlags::BENEATH;
-    let mut waiting = vec![PathBuf::new()];
-    let mut buffer = vec![MaybeUninit::uninit(); 64 << 10];
-    let mut seen = 0;
-    while let Some(path) = waiting.pop() {
-        let name = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path.as_path()
+    walk.enter(CWD, top, &mut visit);
+    while walk.seen <= MOST || purpose == Purpose::Aftermath {
+        let Some(level) = walk.levels.last_mut() else {
+            return Ok(());
         };
-        let opened = if path.as_os_str().len() > LONGEST {
-            Err(rustix::io::Errno::NAMETOOLONG)
-        } else {
-            rustix::fs::openat2(&root, name, flags, Mode::empty(), resolve)
+        let Some(name) = level.waiting.pop() else {
+            walk.leave()?;
+            continue;
         };
-        let read = opened.and_then(|fd| Ok((read(&fd, &mut buffer, &mut seen)?, fd)));
-        match read {
-            Ok((entries, fd)) => {
-                if visit(Directory::Read(&path, &entries, &fd)) {
-                    let inner = entries.directories.iter();
-                    waiting.extend(inner.map(|name| path.join(name)));
-                }
-            }
-            // It has gone, or is something else by now.
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => {
-            }
-            Err(_) => {
-                visit(Directory::Closed(&path));
-            }
+        let Some(parent) = level.fd.take() else {
+            return Err(Stopped::Moved);
+        };
+        let depth = walk.levels.len();
+        match purpose {
+            Purpose::Survey => walk.path.push(&name),
+            Purpose::Aftermath => walk.path = PathBuf::from(&name),
         }
-        if seen > MOST {
-            return Err(TooMany);
+        let entered = walk.enter(parent.as_fd(), Path::new(&name), &mut visit);
+        walk.levels[depth - 1].fd = Some(parent);
+        if !entered && purpose == Purpose::Survey {
+            walk.path.pop();
+        }
+        if let Some(above) = walk.levels.len().checked_sub(OPEN + 1) {
+            walk.levels[above].fd = None;
         }
     }
-    Ok(())
+    Err(Stopped::TooMany)
+}
+
+/// A directory that the walk is in.
+struct Level {
+    /// None while it is far above.
+    fd: Option<OwnedFd>,
+    identity: (u64, u64),
+    /// The names of its directories that are left.
+    waiting: Vec<OsString>,
+    closed: Option<Closed>,
+}
+
+/// The modes of a directory that its owner had closed: before, and while it is looked through.
+#[derive(Clone, Copy)]
+struct Closed {
+    before: Mode,
+    now: Mode,
+}
+
+impl Closed {
+    /// As it was: the user may have closed it. One whose mode was changed since stays so.
+    fn restore(self, fd: &OwnedFd) {
+        if fstat(fd).is_ok_and(|stat| stat.st_mode & 0o7777 == self.now.bits()) {
+            let _ = fchmod(fd, self.before);
+        }
+    }
+}
+
+struct Walk {
+    purpose: Purpose,
+    levels: Vec<Level>,
+    path: PathBuf,
+    buffer: Vec<MaybeUninit<u8>>,
+    seen: usize,
+}
+
+impl Walk {
+    /// Looks at a directory, and makes it the lowest level if the walk goes into it.
+    fn enter(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &Path,
+        visit: &mut impl FnMut(Directory<'_>) -> Next,
+    ) -> bool {
+        let too_deep = self.path.as_os_str().len() > LONGEST;
+        let opened = if too_deep {
+            Err(Errno::NAMETOOLONG)
+        } else {
+            self.open(parent, name)
+        };
+        let read = opened.and_then(|(fd, closed)| {
+            let entries = read(&fd, &mut self.buffer, &mut self.seen, self.purpose)?;
+            Ok((fd, closed, entries))
+        });
+        let (fd, closed, mut entries) = match read {
+            Ok(read) => read,
+            // It has gone, or is something else by now.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !self.levels.is_empty() => {
+                return false;
+            }
+            Err(_) => {
+                visit(Directory::Closed(&self.path));
+                return false;
+            }
+        };
+        let next = visit(Directory::Read(&self.path, &entries, &fd));
+        if next == Next::Again
+            && let Ok(again) = read_again(&fd, &mut self.buffer, &mut self.seen, self.purpose)
+        {
+            entries = again;
+        }
+        let stat = fstat(&fd).ok().filter(|_| next != Next::Past);
+        let Some(stat) = stat else {
+            if let Some(closed) = closed {
+                closed.restore(&fd);
+            }
+            return false;
+        };
+        self.levels.push(Level {
+            fd: Some(fd),
+            identity: (stat.st_dev, stat.st_ino),
+            waiting: entries.directories,
+            closed,
+        });
+        true
+    }
+
+    /// Opens a directory to be read and searched.
+    fn open(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &Path,
+    ) -> rustix::io::Result<(OwnedFd, Option<Closed>)> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        if self.purpose == Purpose::Survey {
+            let fd = openat2(parent, name, flags, Mode::empty(), resolve)?;
+            return Ok((fd, None));
+        }
+        let place = openat2(parent, name, flags | OFlags::PATH, Mode::empty(), resolve)?;
+        let mode = fstat(&place)?.st_mode & 0o7777;
+        let mut closed = None;
+        if mode & 0o500 != 0o500 {
+            let (before, now) = (Mode::from_raw_mode(mode), mode | 0o500);
+            let by_descriptor = format!("/proc/self/fd/{}", place.as_raw_fd());
+            let now = Mode::from_raw_mode(now);
+            closed = chmod(by_descriptor.as_str(), now)
+                .is_ok()
+                .then_some(Closed { before, now });
+        }
+        let fd = openat(&place, ".", flags, Mode::empty())?;
+        Ok((fd, closed))
+    }
+
+    /// Goes back up from the lowest level.
+    fn leave(&mut self) -> Result<(), Stopped> {
+        self.path.pop();
+        let Some(left) = self.levels.pop() else {
+            return Ok(());
+        };
+        let fd = left.fd.ok_or(Stopped::Moved)?;
+        let found = match self.levels.last_mut() {
+            Some(above) if above.fd.is_none() => above.find(&fd),
+            _ => Ok(()),
+        };
+        if let Some(closed) = left.closed {
+            closed.restore(&fd);
+        }
+        found
+    }
+}
+
+impl Level {
+    /// Opens the directory again, as the parent of one in it.
+    fn find(&mut self, below: &OwnedFd) -> Result<(), Stopped> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = openat(below, "..", flags, Mode::empty()).map_err(|_| Stopped::Moved)?;
+        let stat = fstat(&fd).map_err(|_| Stopped::Moved)?;
+        if (stat.st_dev, stat.st_ino) != self.identity {
+            return Err(Stopped::Moved);
+        }
+        self.fd = Some(fd);
+        Ok(())
+    }
+}
+
+impl Drop for Walk {
+    /// Closes again what a walk that stopped was in.
+    fn drop(&mut self) {
+        for level in self.levels.drain(..).rev() {
+            if let (Some(fd), Some(closed)) = (level.fd, level.closed) {
+                closed.restore(&fd);
+            }
+        }
+    }
+}
+
+/// Reads a directory from its beginning once more.
+fn read_again(
+    fd: &OwnedFd,
+    buffer: &mut [MaybeUninit<u8>],
+    seen: &mut usize,
+    purpose: Purpose,
+) -> rustix::io::Result<Entries> {
+    rustix::fs::seek(fd, SeekFrom::Start(0))?;
+    read(fd, buffer, seen, purpose)
 }
 
 fn read(
     fd: &OwnedFd,
     buffer: &mut [MaybeUninit<u8>],
     seen: &mut usize,
+    purpose: Purpose,
 ) -> rustix::io::Result<Entries> {
     let mut entries = Entries::default();
     let mut raw = RawDir::new(fd.as_fd(), buffer);
@@ -138,7 +337,7 @@ fn read(
                 }),
             kind => kind,
         };
-        entries.add(name, kind);
+        entries.add(name, kind, purpose);
     }
     Ok(entries)
 }

@@ -13,17 +13,20 @@ use std::hash::{BuildHasher, Hasher};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, fstat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::walk::{Directory, walk};
+use crate::walk::{Directory, Entries, Next, Purpose, walk};
 
 /// What is put behind a name that git must not read; a random number follows, so that a cell can't
 /// take the name first.
 const SUFFIX: &str = ".recto-quarantine";
 /// How many names are tried before what can't be kept goes.
 const TRIES: u32 = 1000;
+
+/// How often a tree is walked while directories in it move.
+const ROUNDS: u32 = 10;
 
 /// A writable tree as it was when its cell began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,49 +43,51 @@ impl Aftermath {
     /// Brings the tree into order. The cell must have ended.
     pub(crate) fn settle(&self) {
         self.restore_links();
-        let mut waiting = vec![self.tree.clone()];
-        let mut opened = Vec::new();
-        while let Some(top) = waiting.pop() {
-            let mut repositories = BTreeSet::new();
-            // A tree with too many entries was refused at the start; what a cell made beyond that
-            // is more than anyone looks through.
-            let _ = walk(&top, |directory| match directory {
-                Directory::Read(path, entries, fd) => {
-                    if !(entries.is_repository(path) || entries.head && entries.commondir) {
-                        return true;
+        // Something moves directories while they are walked: another cell, or the user.
+        for _ in 0..ROUNDS {
+            let mut disarmed = BTreeSet::new();
+            let walked = walk(
+                &self.tree,
+                Purpose::Aftermath,
+                |directory| match directory {
+                    Directory::Read(name, entries, fd) => {
+                        self.look(name, entries, fd, &mut disarmed)
                     }
-                    if self.is_known(fd) {
-                        return false;
-                    }
-                    if entries.is_repository(path) {
-                        repositories.insert(path.to_owned());
-                        repository::disarm(fd);
-                    }
-                    if entries.commondir
-                        && !is_worktree_of(path, &repositories, fd)
-                        && !set_aside(fd, "commondir")
-                    {
-                        repository::shut(fd);
-                    }
-                    true
-                }
-                Directory::Closed(path) => {
-                    if let Some(closed) = Opened::open(&top, path) {
-                        waiting.push(closed.path.clone());
-                        opened.push(closed);
-                    }
-                    false
-                }
-            });
-        }
-        // The innermost first: the way there leads through the others.
-        for closed in opened.into_iter().rev() {
-            closed.close();
+                    Directory::Closed(_) => Next::Past,
+                },
+            );
+            if walked.is_ok() {
+                break;
+            }
         }
     }
 
+    fn look(
+        &self,
+        name: &Path,
+        entries: &Entries,
+        fd: &OwnedFd,
+        disarmed: &mut BTreeSet<(u64, u64)>,
+    ) -> Next {
+        let is_repository = entries.is_repository(name);
+        if !(is_repository || entries.head && entries.commondir) {
+            return Next::Into;
+        }
+        if self.is_known(fd) {
+            return Next::Past;
+        }
+        if is_repository {
+            disarmed.extend(fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)));
+            repository::disarm(fd);
+        }
+        if entries.commondir && !is_worktree_of(disarmed, fd) && !set_aside(fd, "commondir") {
+            repository::shut(fd);
+        }
+        Next::Again
+    }
+
     fn is_known(&self, fd: &OwnedFd) -> bool {
-        rustix::fs::fstat(fd).is_ok_and(|stat| self.known.contains(&(stat.st_dev, stat.st_ino)))
+        fstat(fd).is_ok_and(|stat| self.known.contains(&(stat.st_dev, stat.st_ino)))
     }
 
     fn restore_links(&self) {
@@ -105,61 +110,12 @@ impl Aftermath {
 }
 
 /// A linked worktree's own directory says where the repository is; it is right when that is two
-/// levels up, in a repository that is disarmed itself.
-fn is_worktree_of(path: &Path, repositories: &BTreeSet<PathBuf>, fd: &OwnedFd) -> bool {
-    let inside = path.parent().filter(|parent| parent.ends_with("worktrees"));
-    let repository = inside.and_then(Path::parent);
-    repository.is_some_and(|path| repositories.contains(path))
-        && repository::small_file(fd, "commondir")
-            .is_some_and(|text| matches!(text.as_str(), "../.." | "../..\n"))
-}
-
-/// A directory that could be entered but not read, which hides what git would find: it is readable
-/// while it is looked through. It holds no descriptor: a cell could make more than there may be.
-struct Opened {
-    path: PathBuf,
-    known: (u64, u64),
-    mode: Mode,
-}
-
-impl Opened {
-    /// None when it is open already, or stays closed.
-    fn open(top: &Path, path: &Path) -> Option<Self> {
-        let path = top.join(path);
-        let place = place(&path)?;
-        let stat = rustix::fs::fstat(&place).ok()?;
-        let mode = stat.st_mode & 0o7777;
-        let readable = Mode::from_raw_mode(mode | 0o500);
-        (mode & 0o500 != 0o500 && change(&place, readable).is_ok()).then_some(Self {
-            path,
-            known: (stat.st_dev, stat.st_ino),
-            mode: Mode::from_raw_mode(mode),
-        })
-    }
-
-    /// As it was: the user may have closed it. One that was set aside meanwhile stays open.
-    fn close(self) {
-        let Some(place) = place(&self.path) else {
-            return;
-        };
-        let is_same = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino) == self.known;
-        if rustix::fs::fstat(&place).is_ok_and(is_same) {
-            // It is ours, or it could not have been opened.
-            let _ = change(&place, self.mode);
-        }
-    }
-}
-
-fn place(path: &Path) -> Option<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS;
-    rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve).ok()
-}
-
-fn change(place: &OwnedFd, mode: Mode) -> rustix::io::Result<()> {
-    use std::os::fd::AsRawFd;
-    let by_descriptor = format!("/proc/self/fd/{}", place.as_raw_fd());
-    rustix::fs::chmod(by_descriptor.as_str(), mode)
+/// levels up, and disarmed itself.
+fn is_worktree_of(disarmed: &BTreeSet<(u64, u64)>, fd: &OwnedFd) -> bool {
+    let text = repository::small_file(fd, "commondir");
+    let common = rustix::fs::statat(fd, "../..", AtFlags::SYMLINK_NOFOLLOW);
+    text.is_some_and(|text| matches!(text.as_str(), "../.." | "../..\n"))
+        && common.is_ok_and(|stat| disarmed.contains(&(stat.st_dev, stat.st_ino)))
 }
 
 /// Gives a name in a directory, if it is there, another one that git doesn't read. Whether the name
@@ -305,6 +261,51 @@ mod tests {
         assert!(!tree.join("r/worktrees/lines/commondir").exists());
         assert!(tree.join("r/worktrees/w/commondir").exists());
         assert!(tree.join("r/worktrees/same/commondir").exists());
+    }
+
+    #[test]
+    fn depth_and_closed_ways_hide_nothing() {
+        let (_dir, tree) = tree();
+        repository(&tree.join("last"));
+        let mut at = rustix::fs::open(&tree, OFlags::RDONLY, Mode::empty()).unwrap();
+        let name = "n".repeat(200);
+        let down = |at: &OwnedFd, name: &str| {
+            rustix::fs::openat(at, name, OFlags::RDONLY, Mode::empty()).unwrap()
+        };
+        // Each level has a directory beside the way, which is gone to from a parent found again.
+        let mut levels = vec![];
+        for _ in 0..100 {
+            rustix::fs::mkdirat(&at, &name, Mode::from(0o755)).unwrap();
+            rustix::fs::mkdirat(&at, "beside", Mode::from(0o755)).unwrap();
+            rustix::fs::mkdirat(&at, "beside/.git", Mode::from(0o755)).unwrap();
+            rustix::fs::mkdirat(&at, "beside/.git/config.worktree", Mode::from(0o755)).unwrap();
+            let below = down(&at, &name);
+            levels.push(std::mem::replace(&mut at, below));
+        }
+        rustix::fs::renameat(CWD, tree.join("last"), &at, "last").unwrap();
+        let last = down(&at, "last");
+        for level in levels.iter().rev() {
+            rustix::fs::fchmod(level, Mode::from(0o311)).unwrap();
+        }
+        aftermath(&tree).settle();
+        for level in &levels {
+            assert_eq!(fstat(level).unwrap().st_mode & 0o7777, 0o311);
+            let armed = "beside/.git/config.worktree";
+            assert!(rustix::fs::statat(level, armed, AtFlags::empty()).is_err());
+        }
+        let hooks = rustix::fs::statat(&last, "hooks", AtFlags::empty());
+        assert!(hooks.is_err(), "the one at the end is disarmed");
+        crate::layer::remove(&tree).unwrap();
+    }
+
+    #[test]
+    fn what_is_set_aside_is_looked_through() {
+        let (_dir, tree) = tree();
+        repository(&tree.join("r"));
+        repository(&tree.join("r/hooks/inner"));
+        aftermath(&tree).settle();
+        let hooks = aside(&tree.join("r"), "hooks");
+        assert!(hooks[0].join("inner").is_dir() && !is_armed(&hooks[0].join("inner")));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use recto_protocol::ports::cell::CellError;
 
 use super::IN_A_PROJECT;
-use crate::walk::{self, Directory, walk};
+use crate::walk::{self, Directory, Next, Purpose, walk};
 
 /// Most places of one tree that get a mount of their own.
 const MOST_PLACES: usize = 4000;
@@ -47,7 +47,7 @@ impl Survey {
 /// Looks through a work tree.
 pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
     let mut found = Survey::default();
-    let walked = walk(tree, |directory| match directory {
+    let walked = walk(tree, Purpose::Survey, |directory| match directory {
         Directory::Read(path, entries, fd) => {
             let here = || {
                 if path.as_os_str().is_empty() {
@@ -65,16 +65,16 @@ pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
                 if path != Path::new(".git") && !path.as_os_str().is_empty() {
                     found.fixed.insert(here());
                 }
-                return false;
+                return Next::Past;
             }
             if entries.git_file && !path.as_os_str().is_empty() {
                 found.fixed.insert(here().join(".git"));
             }
-            true
+            Next::Into
         }
         Directory::Closed(path) => {
             found.fixed.extend(nearest_open(tree, path));
-            false
+            Next::Past
         }
     });
     let places = found.fixed.len() + found.channels.len();
