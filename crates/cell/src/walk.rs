@@ -10,10 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, chmod, fchmod, fstat,
-    openat, openat2,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, StatxFlags, chmod,
+    fchmod, fstat, openat, openat2, statx,
 };
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 /// Longest path below the top that a survey walks; what lies deeper is told as
 /// [`Directory::Closed`].
@@ -51,6 +52,29 @@ pub(crate) enum Next {
     Into,
     /// The same, but names in it were changed: it has to be read again.
     Again,
+}
+
+/// Tells a directory from every other one, also from a later one that gets its inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+    /// Seconds and nanoseconds of its birth, where the file system knows it. Other times change as
+    /// the user works.
+    pub(crate) born: Option<(i64, u32)>,
+}
+
+impl Identity {
+    pub(crate) fn of(fd: &OwnedFd) -> Option<Self> {
+        let stat = fstat(fd).ok()?;
+        let more = statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok();
+        let known = more.filter(|more| more.stx_mask & StatxFlags::BTIME.bits() != 0);
+        Some(Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            born: known.map(|more| (more.stx_btime.tv_sec, more.stx_btime.tv_nsec)),
+        })
+    }
 }
 
 /// What of a directory's entries matters to a cell.
@@ -340,4 +364,26 @@ fn read(
         entries.add(name, kind, purpose);
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(path: &Path) -> Identity {
+        Identity::of(&std::fs::File::open(path).unwrap().into()).unwrap()
+    }
+
+    #[test]
+    fn a_directory_is_the_same_whatever_is_done_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("x"), dir.path().join("y"));
+        std::fs::create_dir(&path).unwrap();
+        let first = identity(&path);
+        std::fs::write(path.join("HEAD"), "").unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        assert_eq!(first, identity(&moved));
+        std::fs::create_dir(&path).unwrap();
+        assert_ne!(first, identity(&path));
+    }
 }

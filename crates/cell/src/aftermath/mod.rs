@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, fstat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::walk::{Directory, Entries, Next, Purpose, walk};
+use crate::walk::{Directory, Entries, Identity, Next, Purpose, walk};
 
 /// What is put behind a name that git must not read; a random number follows, so that a cell can't
 /// take the name first.
@@ -33,8 +33,8 @@ const ROUNDS: u32 = 10;
 pub(crate) struct Aftermath {
     /// The tree's root.
     pub(crate) tree: PathBuf,
-    /// The git directories in it, by device and inode: they are protected, and the user's.
-    pub(crate) known: BTreeSet<(u64, u64)>,
+    /// The git directories in it: they are protected, and the user's.
+    pub(crate) known: BTreeSet<Identity>,
     /// Symbolic links at the root that must lead where they did: no mount can lie on a link.
     pub(crate) links: Vec<(String, PathBuf)>,
 }
@@ -87,7 +87,7 @@ impl Aftermath {
     }
 
     fn is_known(&self, fd: &OwnedFd) -> bool {
-        fstat(fd).is_ok_and(|stat| self.known.contains(&(stat.st_dev, stat.st_ino)))
+        Identity::of(fd).is_some_and(|identity| self.known.contains(&identity))
     }
 
     fn restore_links(&self) {
@@ -229,11 +229,27 @@ mod tests {
     fn the_users_repositories_are_left_alone() {
         let (_dir, tree) = tree();
         repository(&tree.join("mine"));
-        let meta = fs::metadata(tree.join("mine")).unwrap();
+        let mine = fs::File::open(tree.join("mine")).unwrap();
         let mut aftermath = aftermath(&tree);
-        aftermath.known.insert((meta.dev(), meta.ino()));
+        aftermath.known.extend(Identity::of(&mine.into()));
         aftermath.settle();
         assert!(is_armed(&tree.join("mine")));
+    }
+
+    #[test]
+    fn an_inode_that_is_used_again_is_not_the_users() {
+        let (_dir, tree) = tree();
+        repository(&tree.join("mine"));
+        let mine = fs::File::open(tree.join("mine")).unwrap();
+        let mut before = Identity::of(&mine.into()).unwrap();
+        let Some((seconds, _)) = &mut before.born else {
+            return; // The file system can't tell.
+        };
+        *seconds -= 1;
+        let mut aftermath = aftermath(&tree);
+        aftermath.known.insert(before);
+        aftermath.settle();
+        assert!(!is_armed(&tree.join("mine")));
     }
 
     #[test]

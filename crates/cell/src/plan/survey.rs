@@ -5,13 +5,12 @@
 //! `walk` for why that is affordable.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use recto_protocol::ports::cell::CellError;
 
 use super::IN_A_PROJECT;
-use crate::walk::{self, Directory, Next, Purpose, walk};
+use crate::walk::{self, Directory, Identity, Next, Purpose, walk};
 
 /// Most places of one tree that get a mount of their own.
 const MOST_PLACES: usize = 4000;
@@ -22,8 +21,8 @@ pub(super) struct Survey {
     /// Git directories, `.git` files, and directories that can't be looked into: all but the
     /// tree's own `.git`.
     pub(super) fixed: BTreeSet<PathBuf>,
-    /// Device and inode of every git directory, the tree's own included.
-    pub(super) repositories: BTreeSet<(u64, u64)>,
+    /// Every git directory, the tree's own included.
+    pub(super) repositories: BTreeSet<Identity>,
     /// Whether the tree itself is a git directory.
     pub(super) is_repository: bool,
     /// Sockets and FIFOs.
@@ -60,7 +59,7 @@ pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
                 .channels
                 .extend(entries.channels.iter().map(|name| here().join(name)));
             if entries.is_repository(path) {
-                found.repositories.extend(identity(fd));
+                found.repositories.extend(Identity::of(fd));
                 found.is_repository |= path.as_os_str().is_empty();
                 if path != Path::new(".git") && !path.as_os_str().is_empty() {
                     found.fixed.insert(here());
@@ -93,11 +92,6 @@ pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
         });
     }
     Ok(found)
-}
-
-fn identity(fd: &OwnedFd) -> Option<(u64, u64)> {
-    let stat = rustix::fs::fstat(fd).ok()?;
-    Some((stat.st_dev, stat.st_ino))
 }
 
 /// A closed directory, or the one that keeps us from even naming it. None is the tree itself,
