@@ -315,6 +315,18 @@ mod tests {
     }
 
     #[test]
+    fn any_number_of_entries_hides_nothing() {
+        let (_dir, tree) = tree();
+        repository(&tree.join("many/r"));
+        fs::write(tree.join("many/file"), "").unwrap();
+        for number in 0..=crate::walk::MOST {
+            fs::hard_link(tree.join("many/file"), tree.join(format!("{number}"))).unwrap();
+        }
+        aftermath(&tree).settle();
+        assert!(!is_armed(&tree.join("many/r")));
+    }
+
+    #[test]
     fn what_is_set_aside_is_looked_through() {
         let (_dir, tree) = tree();
         repository(&tree.join("r"));
