@@ -80,8 +80,6 @@ pub struct CellSpec {
     pub user: Option<u32>,
     /// The system that commands see.
     pub root: RootView,
-    /// Goes on where the kernel has no Landlock, with one wall less.
-    pub without_landlock: bool,
 }
 
 /// The most doors of a cell; the kernel passes at most 253 descriptors at once.
@@ -218,7 +216,6 @@ impl CellSpec {
             work_layer: None,
             user: None,
             root: RootView::default(),
-            without_landlock: false,
         }
     }
 

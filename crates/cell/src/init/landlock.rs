@@ -25,16 +25,10 @@ const WANTED: ABI = ABI::V6;
 
 /// Restricts this process and all that it starts. The root must be the cell's.
 pub(super) fn restrict(setup: &Setup) -> Result<(), Failed> {
-    let ruleset = match ruleset() {
-        Ok(ruleset) => ruleset,
-        Err(_) if setup.without_landlock => return Ok(()),
-        Err(_) => {
-            return Err(Failed {
-                step: "use Landlock".into(),
-                errno: libc::EOPNOTSUPP,
-            });
-        }
-    };
+    let ruleset = ruleset().map_err(|_| Failed {
+        step: "use Landlock".into(),
+        errno: libc::EOPNOTSUPP,
+    })?;
     let all = AccessFs::from_write(WANTED);
     let devices = AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev;
     let files = AccessFs::WriteFile | AccessFs::Truncate;

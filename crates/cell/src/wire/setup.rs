@@ -51,8 +51,6 @@ pub(crate) struct Setup {
     pub(crate) mounts: Vec<Mount>,
     /// Small files of our own: path and content.
     pub(crate) files: Vec<(PathBuf, String)>,
-    /// Goes on where the kernel has no Landlock.
-    pub(crate) without_landlock: bool,
     pub(crate) limits: Limits,
     /// Listeners on the cell's own loopback to hand to the harness.
     #[serde(default)]

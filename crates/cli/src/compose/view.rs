@@ -11,6 +11,7 @@ use recto_protocol::SessionId;
 use recto_protocol::policy::{Access, Policy};
 
 use super::home::{Home, make_private};
+use crate::exit::Failure;
 
 /// Between the session's id and what can't be guessed; no id has it.
 const MARK: char = '.';
@@ -44,7 +45,7 @@ impl View {
             .map_err(|error| error.to_string())
             .and_then(|()| {
                 let place = left_of(&parent, id).unwrap_or_else(|| parent.join(new_name(id)));
-                Layer::make(place).map_err(|error| told(&error))
+                Layer::make(place).map_err(|error| Failure::unavailable(error).message())
             });
         match made {
             Ok(layer) => (Self { layer: Some(layer) }, None),
@@ -121,15 +122,4 @@ fn new_name(id: &SessionId) -> String {
 
 fn directory(home: &Home) -> PathBuf {
     home.recto.join("layers")
-}
-
-/// The error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
