@@ -60,6 +60,7 @@ impl Stage {
         *self.log.records.lock().unwrap() = records.clone();
         let parts = Parts {
             log: Box::new(self.log.clone()),
+            chunks: Arc::new(self.log.clone()),
             model: self.model.clone(),
             cell: self.cell.clone(),
             files: Arc::new(Tree(self.tree.0.clone())),
@@ -188,7 +189,7 @@ async fn patches_follow_the_policy_as_it_stands() {
         ]);
         stage.settings.policy = policy(old);
         let mut driver = stage.driver();
-        driver.record(vec![attached(), changed(new)]).unwrap();
+        driver.record(vec![attached(), changed(new)]).await.unwrap();
         assert_eq!(driver.run_turn(input("x")).await.unwrap(), completed());
         let found: Vec<_> = stage.calls().iter().map(|call| call.status).collect();
         assert_eq!(found, [status, status]);

@@ -7,8 +7,7 @@ mod common;
 
 use std::time::Instant;
 
-use common::{clock, home, id, note, started};
-use recto_protocol::ports::log::Log as _;
+use common::{AppendNow as _, clock, home, id, note, started};
 use recto_store::Filter;
 
 fn main() {
@@ -16,12 +15,12 @@ fn main() {
     let began = Instant::now();
     let mut log = home.sessions.create(&id(1), clock()).unwrap();
     println!("{:<40} {:?}", "a session is created", began.elapsed());
-    log.append(vec![started(&id(1))]).unwrap();
+    log.append_now(vec![started(&id(1))]).unwrap();
     let text = "x".repeat(1000);
     let mut times: Vec<_> = (0..200)
         .map(|_| {
             let began = Instant::now();
-            log.append(vec![note(&text), note(&text)]).unwrap();
+            log.append_now(vec![note(&text), note(&text)]).unwrap();
             began.elapsed()
         })
         .collect();
@@ -29,7 +28,8 @@ fn main() {
     let what = "two records are appended";
     println!("{what:<40} median {:?}, p99 {:?}", times[100], times[198]);
     for _ in 0..96 {
-        log.append((0..100).map(|_| note(&text)).collect()).unwrap();
+        log.append_now((0..100).map(|_| note(&text)).collect())
+            .unwrap();
     }
     drop(log);
     let began = Instant::now();

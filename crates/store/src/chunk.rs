@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use recto_protocol::ports::log::{ChunkWriter, LogError};
+use recto_protocol::ports::log::{ChunkWriter, Chunks, LogError};
 use recto_protocol::{ChunkId, SessionId};
 use sha2::{Digest, Sha256};
 
 use crate::error::Context;
 use crate::file;
-use crate::layout::Layout;
+use crate::layout::is_chunk_id;
 
 /// Ids tried before giving up: more than one session can use.
 const TRIES: u64 = 1 << 20;
@@ -48,42 +49,62 @@ impl Ids {
     }
 }
 
-/// Makes the file of a new chunk.
-pub(crate) fn create(layout: &Layout, ids: &mut Ids) -> Result<FileChunk, LogError> {
-    let chunks = layout.chunks();
-    let claimed = ids.claim(|id| match file::create_new(&chunks.join(id.as_str())) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-        Err(error) => Err(error),
-    });
-    let (id, file) = claimed.context("make a chunk in", &chunks)?;
-    Ok(FileChunk {
-        path: chunks.join(id.as_str()),
-        id,
-        file,
-    })
+/// One session's chunks as files of one directory, each named by its id.
+///
+/// Ids are claimed by making the file, so several processes may write into one directory.
+#[derive(Debug)]
+pub struct ChunkFiles {
+    directory: PathBuf,
+    ids: Mutex<Ids>,
 }
 
-/// Reads a part of a chunk's file.
-pub(crate) fn read(
-    layout: &Layout,
-    id: &ChunkId,
-    offset: u64,
-    limit: u64,
-) -> Result<Vec<u8>, LogError> {
-    let path = layout
-        .chunk(id)
-        .ok_or_else(|| LogError::NoChunk(id.clone()))?;
-    let bytes = file::open(&path).and_then(|file| file::read_at(&file, offset, limit));
-    match bytes {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LogError::NoChunk(id.clone())),
-        bytes => Ok(bytes.context("read", &path)?),
+impl ChunkFiles {
+    /// The chunks in `directory`, which exists. The session's id decides the ids of new ones.
+    pub fn open(directory: &Path, session: SessionId) -> Self {
+        let taken = std::fs::read_dir(directory).map_or(0, |entries| entries.count() as u64);
+        Self {
+            directory: directory.to_owned(),
+            ids: Mutex::new(Ids::after(session, taken)),
+        }
+    }
+}
+
+impl Chunks for ChunkFiles {
+    fn create(&self) -> Result<Box<dyn ChunkWriter>, LogError> {
+        let chunks = &self.directory;
+        // A counter that a panic left behind is a counter like any other.
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let claimed = ids.claim(|id| match file::create_new(&chunks.join(id.as_str())) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(error),
+        });
+        let (id, file) = claimed.context("make a chunk in", chunks)?;
+        Ok(Box::new(FileChunk {
+            path: chunks.join(id.as_str()),
+            id,
+            file,
+        }))
+    }
+
+    fn read(&self, id: &ChunkId, offset: u64, limit: u64) -> Result<Vec<u8>, LogError> {
+        let missing = || LogError::NoChunk(id.clone());
+        // Nothing else ever becomes a path.
+        if !is_chunk_id(id.as_str()) {
+            return Err(missing());
+        }
+        let path = self.directory.join(id.as_str());
+        let bytes = file::open(&path).and_then(|file| file::read_at(&file, offset, limit));
+        match bytes {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing()),
+            bytes => Ok(bytes.context("read", &path)?),
+        }
     }
 }
 
 /// A chunk being written. Bytes go to the file as they come and are not synced: losing the end of
 /// an output in a crash of the machine costs evidence, never the log.
-pub(crate) struct FileChunk {
+struct FileChunk {
     id: ChunkId,
     path: PathBuf,
     file: File,

@@ -17,6 +17,7 @@ mod memory;
 mod session;
 mod sessions;
 
+pub use chunk::ChunkFiles;
 pub use error::{
     CreateError, ExportError, FileError, ForkError, ListError, ReadError, RemoveError, ResumeError,
 };
@@ -25,9 +26,9 @@ pub use layout::{InvalidId, check_id};
 pub use lines::LineError;
 pub use list::{Filter, Listing, Summary};
 pub use lock::LockError;
-pub use memory::MemoryLog;
+pub use memory::{MemoryChunks, MemoryLog};
 pub use session::{Recovered, SessionLog};
 pub use sessions::Sessions;
 
 /// The time in milliseconds since 1970-01-01 UTC, asked for at every append.
-pub type Clock = Box<dyn Fn() -> i64 + Send>;
+pub type Clock = Box<dyn Fn() -> i64 + Send + Sync>;

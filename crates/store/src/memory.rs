@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use recto_protocol::ports::log::{ChunkWriter, Log, LogError};
+use async_trait::async_trait;
+use recto_protocol::ports::log::{ChunkWriter, Chunks, Log, LogError};
 use recto_protocol::{Body, ChunkId, Record, SessionId};
 
 use crate::Clock;
@@ -15,25 +16,42 @@ use crate::chunk::Ids;
 use crate::error::Context;
 use crate::session::number;
 
-/// A log that is not kept.
-///
-/// Only the count of records is held here, since whoever appends gets them back. Chunks go to one
-/// file that has no name from the start, so that not even a kill leaves it behind; in memory,
-/// a few large outputs would cost more than the rest of the program.
+/// A log that is not kept. Only the count of records is held, since whoever appends gets them back.
 pub struct MemoryLog {
     next: u64,
-    ids: Ids,
     clock: Clock,
-    spool: Arc<Mutex<Spool>>,
 }
 
 impl MemoryLog {
-    /// Begins an empty log. The session's id decides the chunks' ids.
-    pub fn new(session: SessionId, clock: Clock) -> Self {
+    /// Begins an empty log.
+    pub fn new(clock: Clock) -> Self {
+        Self { next: 0, clock }
+    }
+}
+
+#[async_trait]
+impl Log for MemoryLog {
+    async fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
+        let records = number(bodies, self.next, (self.clock)());
+        self.next += records.len() as u64;
+        Ok(records)
+    }
+}
+
+/// Chunks that are not kept.
+///
+/// They go to one file that has no name from the start, so that not even a kill leaves it behind; in
+/// memory, a few large outputs would cost more than the rest of the program.
+pub struct MemoryChunks {
+    ids: Mutex<Ids>,
+    spool: Arc<Mutex<Spool>>,
+}
+
+impl MemoryChunks {
+    /// No chunks yet. The session's id decides their ids.
+    pub fn new(session: SessionId) -> Self {
         Self {
-            next: 0,
-            ids: Ids::after(session, 0),
-            clock,
+            ids: Mutex::new(Ids::after(session, 0)),
             spool: Arc::new(Mutex::new(Spool {
                 file: None,
                 end: 0,
@@ -43,28 +61,21 @@ impl MemoryLog {
     }
 }
 
-impl Log for MemoryLog {
-    fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
-        let records = number(bodies, self.next, (self.clock)());
-        self.next += records.len() as u64;
-        Ok(records)
-    }
-
-    fn create_chunk(&mut self) -> Result<Box<dyn ChunkWriter>, LogError> {
-        let spool = &self.spool;
-        let claimed = self.ids.claim(|id| {
-            let mut spool = lock(spool);
+impl Chunks for MemoryChunks {
+    fn create(&self) -> Result<Box<dyn ChunkWriter>, LogError> {
+        let claimed = lock(&self.ids).claim(|id| {
+            let mut spool = lock(&self.spool);
             let free = !spool.chunks.contains_key(id);
             Ok(free.then(|| spool.chunks.insert(id.clone(), Vec::new())))
         });
         let (id, _) = claimed.context("make a chunk in", Path::new(SPOOL))?;
         Ok(Box::new(SpoolChunk {
             id,
-            spool: Arc::clone(spool),
+            spool: Arc::clone(&self.spool),
         }))
     }
 
-    fn read_chunk(&self, id: &ChunkId, offset: u64, limit: u64) -> Result<Vec<u8>, LogError> {
+    fn read(&self, id: &ChunkId, offset: u64, limit: u64) -> Result<Vec<u8>, LogError> {
         let spool = lock(&self.spool);
         let extents = spool
             .chunks
@@ -139,6 +150,6 @@ impl ChunkWriter for SpoolChunk {
 }
 
 /// A panic while the lock was held leaves whole extents or none, so the spool stays usable.
-fn lock(spool: &Mutex<Spool>) -> std::sync::MutexGuard<'_, Spool> {
-    spool.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,11 +5,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use recto_protocol::ports::log::{ChunkWriter, Log, LogError};
-use recto_protocol::{Body, ChunkId, Record, SessionId};
+use async_trait::async_trait;
+use recto_protocol::ports::log::{Log, LogError};
+use recto_protocol::{Body, Record, SessionId};
 
 use crate::Clock;
-use crate::chunk::{self, Ids};
+use crate::chunk::ChunkFiles;
 use crate::error::{Context, FileError, ReadError, ResumeError};
 use crate::file;
 use crate::layout::Layout;
@@ -36,7 +37,6 @@ pub struct SessionLog {
     /// Whether a failed write may have left bytes beyond `good`.
     dirty: bool,
     next: u64,
-    ids: Ids,
     clock: Clock,
     _lock: Lock,
 }
@@ -46,7 +46,6 @@ impl SessionLog {
     pub(crate) fn new(id: SessionId, layout: Layout, file: File, lock: Lock, clock: Clock) -> Self {
         Self {
             path: layout.log(),
-            ids: Ids::after(id.clone(), 0),
             id,
             layout,
             file,
@@ -71,11 +70,9 @@ impl SessionLog {
         file.read_to_end(&mut bytes).context("read", &path)?;
         let contents = lines::read(&bytes, &path).map_err(ReadError::from)?;
         let (recovered, good) = mend(&layout, &file, &bytes, &contents)?;
-        let taken = std::fs::read_dir(layout.chunks()).map_or(0, |entries| entries.count() as u64);
         file::make_dir(&layout.chunks())?;
         let log = Self {
             path,
-            ids: Ids::after(id.clone(), taken),
             id,
             layout,
             file,
@@ -96,6 +93,11 @@ impl SessionLog {
     /// The session's directory.
     pub fn dir(&self) -> &Path {
         &self.layout.dir
+    }
+
+    /// The outputs of its commands.
+    pub fn chunks(&self) -> ChunkFiles {
+        ChunkFiles::open(&self.layout.chunks(), self.id.clone())
     }
 
     /// The number that the next record gets.
@@ -152,21 +154,14 @@ impl SessionLog {
     }
 }
 
+#[async_trait]
 impl Log for SessionLog {
-    fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
+    async fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
         self.add(bodies, true)
     }
 
-    fn append_relaxed(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
+    async fn append_relaxed(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
         self.add(bodies, false)
-    }
-
-    fn create_chunk(&mut self) -> Result<Box<dyn ChunkWriter>, LogError> {
-        Ok(Box::new(chunk::create(&self.layout, &mut self.ids)?))
-    }
-
-    fn read_chunk(&self, id: &ChunkId, offset: u64, limit: u64) -> Result<Vec<u8>, LogError> {
-        chunk::read(&self.layout, id, offset, limit)
     }
 }
 

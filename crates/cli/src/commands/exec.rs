@@ -283,7 +283,7 @@ async fn take_turn(request: Request, surface: &Shared<Surface>) -> Result<Turn, 
     };
     driver.close().await;
     launched.close().await;
-    let recorded = driver.record_network();
+    let recorded = driver.record_network().await;
     if is_home && let Err(error) = view.discard() {
         surface.with(|surface| surface.notice(&Failure::unavailable(error).message()));
     }
@@ -363,7 +363,7 @@ async fn assemble(
         view.wait_until_free().await;
         settings.launch(observer).await
     };
-    let storing = async { opening::store(home, request, opened, files) };
+    let storing = async { opening::store(home, request, opened, files).await };
     let (mut stored, launched) = if opened.before().is_some() {
         // Whoever holds the session may have a cell on the same view.
         (storing.await?, launching.await?)
@@ -374,6 +374,7 @@ async fn assemble(
     };
     let parts = Parts {
         log: stored.log,
+        chunks: stored.chunks,
         model,
         cell: Arc::clone(&launched.cell),
         files: Arc::clone(files),
@@ -401,7 +402,10 @@ async fn assemble(
             surface.with(|surface| surface.event(LiveEvent::Record(record)));
         }
     }
-    driver.record(stored.changes).map_err(driver_failure)?;
+    driver
+        .record(stored.changes)
+        .await
+        .map_err(driver_failure)?;
     Ok((driver, signals, stored.dir, launched))
 }
 
@@ -419,10 +423,12 @@ async fn drive(
     };
     if driver.session().is_running() {
         // A new message ends what an earlier run left unfinished.
-        driver.record(vec![Body::from(InterruptRequested {
-            by: "a new message".to_owned(),
-            limit: None,
-        })])?;
+        driver
+            .record(vec![Body::from(InterruptRequested {
+                by: "a new message".to_owned(),
+                limit: None,
+            })])
+            .await?;
         driver.run_rest().await?;
     }
     driver

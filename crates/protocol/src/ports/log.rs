@@ -1,46 +1,48 @@
-//! The log of one session.
+//! The log of one session, and the chunks that belong to it.
 
+use async_trait::async_trait;
+
+use crate::id::ChunkId;
 use crate::record::{Body, Record};
 
 /// An append-only log with one writer.
-pub trait Log: Send {
+#[async_trait]
+pub trait Log: Send + Sync {
     /// Appends records in one write and makes them durable. Returns them with their numbers.
     ///
     /// # Errors
     /// The system's reason. After an error nothing of `bodies` counts as written.
-    fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError>;
+    async fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError>;
 
     /// Appends records in one write, durable against the end of this process at once, and against
     /// the end of the machine with the next [`Log::append`].
     ///
     /// # Errors
     /// As [`Log::append`].
-    fn append_relaxed(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
-        self.append(bodies)
+    async fn append_relaxed(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
+        self.append(bodies).await
     }
+}
 
-    /// Opens the store of a chunk's bytes.
+/// The outputs of one session's commands, kept whole.
+pub trait Chunks: Send + Sync {
+    /// Begins a chunk under a new id.
     ///
     /// # Errors
     /// The system's reason.
-    fn create_chunk(&mut self) -> Result<Box<dyn ChunkWriter>, LogError>;
+    fn create(&self) -> Result<Box<dyn ChunkWriter>, LogError>;
 
     /// Reads a part of a chunk: at most `limit` bytes from `offset`.
     ///
     /// # Errors
     /// The system's reason, or that there is no such chunk.
-    fn read_chunk(
-        &self,
-        id: &crate::id::ChunkId,
-        offset: u64,
-        limit: u64,
-    ) -> Result<Vec<u8>, LogError>;
+    fn read(&self, id: &ChunkId, offset: u64, limit: u64) -> Result<Vec<u8>, LogError>;
 }
 
 /// Takes one command's output as it comes.
 pub trait ChunkWriter: Send {
     /// The chunk's id.
-    fn id(&self) -> crate::id::ChunkId;
+    fn id(&self) -> ChunkId;
 
     /// Appends bytes.
     ///
@@ -65,5 +67,5 @@ pub enum LogError {
     },
     /// There is no such chunk.
     #[error("there is no chunk {0}")]
-    NoChunk(crate::id::ChunkId),
+    NoChunk(ChunkId),
 }

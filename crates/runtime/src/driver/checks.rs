@@ -5,7 +5,7 @@ use recto_protocol::record::CheckFinished;
 
 use super::{Driver, DriverError, milliseconds};
 use crate::live::LiveEvent;
-use crate::tools::{StartError, lock, run_to_end};
+use crate::tools::{StartError, run_to_end};
 
 impl Driver {
     /// Runs each command in the cell, one after the other, and records it. Stops early when a user
@@ -19,17 +19,17 @@ impl Driver {
                 ..Command::default()
             };
             let timeout = self.tools.limits.check_timeout;
-            let (cell, log, live) = (&*self.tools.cell, &self.log, &self.live);
-            let check = run_to_end(cell, log, live, spec, &command, timeout);
+            let (cell, chunks, live) = (&*self.tools.cell, &*self.tools.chunks, &self.live);
+            let check = run_to_end(cell, chunks, live, spec, &command, timeout);
             let ended = tokio::select! {
                 biased;
                 Some(control) = self.controls.recv() => {
                     self.tools.stop_all().await;
-                    return self.control(control);
+                    return self.control(control).await;
                 }
                 () = super::sleep_until(self.deadline) => {
                     self.tools.stop_all().await;
-                    return self.out_of_time();
+                    return self.out_of_time().await;
                 }
                 ended = check => ended,
             };
@@ -50,12 +50,12 @@ impl Driver {
                 Err(StartError::Cell(error)) => CheckFinished {
                     command,
                     exit_code: None,
-                    chunk: lock(&self.log).create_chunk()?.id(),
+                    chunk: self.tools.chunks.create()?.id(),
                     output: format!("the check could not be run: {error}"),
                     duration_ms: 0,
                 },
             };
-            self.record(vec![finished.into()])?;
+            self.record(vec![finished.into()]).await?;
         }
         Ok(())
     }

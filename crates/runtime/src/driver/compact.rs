@@ -29,8 +29,8 @@ impl Driver {
             let response = gather(self.model.respond(compact.request.clone()));
             let mut gathered = tokio::select! {
                 biased;
-                Some(control) = self.controls.recv() => return self.control(control),
-                () = super::sleep_until(self.deadline) => return self.out_of_time(),
+                Some(control) = self.controls.recv() => return self.control(control).await,
+                () = super::sleep_until(self.deadline) => return self.out_of_time().await,
                 gathered = response => gathered,
             };
             let wait = gathered
@@ -39,19 +39,23 @@ impl Driver {
                 .and_then(|error| self.retry_in(error, attempt));
             attempt += 1;
             let (Some(wait), Some(error)) = (wait, &gathered.error) else {
-                return self.compacted(compact.by_provider, gathered);
+                return self.compacted(compact.by_provider, gathered).await;
             };
-            self.record(vec![retried(error, wait).into()])?;
+            self.record(vec![retried(error, wait).into()]).await?;
             tokio::select! {
                 biased;
-                Some(control) = self.controls.recv() => return self.control(control),
-                () = super::sleep_until(self.deadline) => return self.out_of_time(),
+                Some(control) = self.controls.recv() => return self.control(control).await,
+                () = super::sleep_until(self.deadline) => return self.out_of_time().await,
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    fn compacted(&mut self, by_provider: bool, gathered: Gathered) -> Result<(), DriverError> {
+    async fn compacted(
+        &mut self,
+        by_provider: bool,
+        gathered: Gathered,
+    ) -> Result<(), DriverError> {
         let failure = gathered
             .error
             .as_ref()
@@ -61,7 +65,7 @@ impl Driver {
                 error: error.clone(),
                 retry_in: None,
             };
-            return self.record(vec![failed.into()]);
+            return self.record(vec![failed.into()]).await;
         }
         let cost = self.cost(gathered.usage.as_ref());
         let usage = gathered.usage.unwrap_or_default();
@@ -79,7 +83,7 @@ impl Driver {
             }
             .into(),
         };
-        self.record(vec![body])
+        self.record(vec![body]).await
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use recto_agent::{Next, Session};
 use recto_protocol::ports::cell::{Cell, CellError};
 use recto_protocol::ports::files::Files;
-use recto_protocol::ports::log::{Log, LogError};
+use recto_protocol::ports::log::{Chunks, Log, LogError};
 use recto_protocol::ports::model::Model;
 use recto_protocol::record::{
     AnswerRejected, Body, InterruptRequested, MessageAdded, NetworkRequested, Outcome,
@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::live::{Live, LiveEvent, Sink};
 use crate::schema::Schema;
-use crate::tools::{DECODERS, Limits, Processes, SharedLog, ToolResult, Tools, lock};
+use crate::tools::{DECODERS, Limits, Processes, ToolResult, Tools};
 use control::{Control, Handle};
 use instructions::Instructions;
 use stream::Stream;
@@ -35,6 +35,8 @@ use stream::Stream;
 pub struct Parts {
     /// The log, open for writing.
     pub log: Box<dyn Log>,
+    /// Where the outputs of its commands are kept.
+    pub chunks: Arc<dyn Chunks>,
     /// The model.
     pub model: Arc<dyn Model>,
     /// Where commands run.
@@ -58,7 +60,7 @@ pub struct Parts {
 /// Drives one session. Owns its log.
 pub struct Driver {
     session: Session,
-    log: SharedLog,
+    log: Box<dyn Log>,
     model: Arc<dyn Model>,
     tools: Arc<Tools>,
     live: Live,
@@ -106,12 +108,11 @@ impl Driver {
         let session = Session::replay(records)?;
         let (handle, controls) = Handle::pair();
         let live = Live::new(parts.sink);
-        let log: SharedLog = Arc::new(std::sync::Mutex::new(parts.log));
         let settings = session.settings();
         let tools = Tools {
             cell: parts.cell,
             files: Arc::clone(&parts.files),
-            log: Arc::clone(&log),
+            chunks: parts.chunks,
             live: live.clone(),
             processes: Processes::after(records),
             limits: parts.limits,
@@ -122,7 +123,7 @@ impl Driver {
         let instructions =
             Instructions::new(parts.files, parts.instruction_names, settings, records);
         Some(Self {
-            log,
+            log: parts.log,
             model: parts.model,
             tools: Arc::new(tools),
             live,
@@ -160,13 +161,13 @@ impl Driver {
     /// Reads the beginning of a chunk of this session, `limit` bytes of it at the most.
     ///
     /// # Errors
-    /// As [`Log::read_chunk`].
+    /// As [`Chunks::read`].
     pub fn read_chunk(
         &self,
         id: &recto_protocol::ChunkId,
         limit: u64,
     ) -> Result<Vec<u8>, LogError> {
-        lock(&self.log).read_chunk(id, 0, limit)
+        self.tools.chunks.read(id, 0, limit)
     }
 
     /// Begins a turn and drives it to its end.
@@ -183,7 +184,7 @@ impl Driver {
         let seconds = self.session.settings().budget.seconds;
         self.begin_clock(seconds.map(Duration::from_secs));
         // Durable with the first request's record, before anything comes of it.
-        self.record(vec![started.into()])?;
+        self.record(vec![started.into()]).await?;
         self.drive().await
     }
 
@@ -213,17 +214,17 @@ impl Driver {
 
     /// Writes records that need not survive the machine at once: the next durable ones take them
     /// along.
-    pub fn record(&mut self, bodies: Vec<Body>) -> Result<(), DriverError> {
+    pub async fn record(&mut self, bodies: Vec<Body>) -> Result<(), DriverError> {
         if bodies.is_empty() {
             return Ok(());
         }
-        let records = lock(&self.log).append_relaxed(bodies)?;
+        let records = self.log.append_relaxed(bodies).await?;
         self.take_in(&records);
         Ok(())
     }
 
-    fn record_durable(&mut self, bodies: Vec<Body>) -> Result<(), DriverError> {
-        let records = lock(&self.log).append(bodies)?;
+    async fn record_durable(&mut self, bodies: Vec<Body>) -> Result<(), DriverError> {
+        let records = self.log.append(bodies).await?;
         self.take_in(&records);
         Ok(())
     }
@@ -251,7 +252,7 @@ impl Driver {
                 }
                 Next::CallModel(request) => {
                     if self.stream.is_none() && self.pause.is_none() {
-                        self.call_model(request)?;
+                        self.call_model(request).await?;
                     }
                     self.wait().await?;
                 }
@@ -270,16 +271,16 @@ impl Driver {
     async fn wait(&mut self) -> Result<(), DriverError> {
         tokio::select! {
             biased;
-            Some(control) = self.controls.recv() => self.control(control),
-            event = Stream::next(&mut self.stream) => self.model_event(event),
+            Some(control) = self.controls.recv() => self.control(control).await,
+            event = Stream::next(&mut self.stream) => self.model_event(event).await,
             Some(done) = self.running.join_next_with_id() => self.tool_done(done).await,
             () = sleep_until(self.pause) => {
                 self.pause = None;
                 Ok(())
             }
-            () = sleep_until(self.deadline) => self.out_of_time(),
+            () = sleep_until(self.deadline) => self.out_of_time().await,
             // Last: a flood of requests holds nothing else up.
-            requested = asked(&mut self.network) => self.record(vec![requested.into()]),
+            requested = asked(&mut self.network) => self.record(vec![requested.into()]).await,
         }
     }
 
@@ -288,26 +289,28 @@ impl Driver {
     ///
     /// # Errors
     /// As [`Driver::record`].
-    pub fn record_network(&mut self) -> Result<(), DriverError> {
+    pub async fn record_network(&mut self) -> Result<(), DriverError> {
         let mut bodies: Vec<Body> = Vec::new();
         while let Some(Ok(requested)) = self.network.as_mut().map(mpsc::Receiver::try_recv) {
             bodies.push(requested.into());
         }
-        self.record(bodies)
+        self.record(bodies).await
     }
 
-    fn control(&mut self, control: Control) -> Result<(), DriverError> {
+    async fn control(&mut self, control: Control) -> Result<(), DriverError> {
         match control {
             Control::Message { items, delivery } => {
                 self.record_durable(vec![MessageAdded { items, delivery }.into()])
+                    .await
             }
             Control::Interrupt { by } => {
                 self.record_durable(vec![InterruptRequested { by, limit: None }.into()])
+                    .await
             }
         }
     }
 
-    fn out_of_time(&mut self) -> Result<(), DriverError> {
+    async fn out_of_time(&mut self) -> Result<(), DriverError> {
         let seconds = self.session.settings().budget.seconds.unwrap_or_default();
         let limit = Some(format!("{seconds} seconds"));
         self.deadline = None;
@@ -318,6 +321,7 @@ impl Driver {
             }
             .into(),
         ])
+        .await
     }
 
     // ---- tools ----
@@ -352,12 +356,12 @@ impl Driver {
         let touched = self.instructions.touched(&call, &result.effect);
         let mut bodies = vec![finished(&call, result, took)];
         bodies.extend(touched);
-        self.record(bodies)?;
+        self.record(bodies).await?;
         if gone {
             // Nothing more can be run. The turn stays open, for a driver with a new cell; what runs
             // beside ends by itself now and tells what it said.
             let others = self.drain(None).await;
-            self.record(others)?;
+            self.record(others).await?;
             return Err(CellError::Gone.into());
         }
         Ok(())
@@ -382,7 +386,7 @@ impl Driver {
 
     async fn end_turn(&mut self, outcome: Outcome) -> Result<(), DriverError> {
         if let Some(rejected) = self.judge_answer(&outcome) {
-            return self.record(vec![rejected.into()]);
+            return self.record(vec![rejected.into()]).await;
         }
         self.stream = None;
         self.stop_tools(&outcome).await?;
@@ -394,7 +398,7 @@ impl Driver {
             cost: turn.cost,
             duration_ms: turn.duration_ms,
         };
-        self.record_durable(vec![ended.into()])
+        self.record_durable(vec![ended.into()]).await
     }
 
     /// Checks the answer against the schema: once it is handed back, then the turn fails.
@@ -436,7 +440,7 @@ impl Driver {
         self.tools.stop_all().await;
         // With their commands dead, the calls end by themselves and still tell what was said.
         let bodies = self.drain(Some(ToolStatus::Interrupted)).await;
-        self.record(bodies)
+        self.record(bodies).await
     }
 
     /// What the running calls have to tell when their commands are dead, with this status if there

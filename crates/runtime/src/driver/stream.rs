@@ -48,9 +48,10 @@ impl Stream {
 
 impl Driver {
     /// Records the step and sends its request.
-    pub(super) fn call_model(&mut self, request: Request) -> Result<(), DriverError> {
+    pub(super) async fn call_model(&mut self, request: Request) -> Result<(), DriverError> {
         let step = self.session.step_number();
-        self.record_durable(vec![StepStarted { step }.into()])?;
+        self.record_durable(vec![StepStarted { step }.into()])
+            .await?;
         self.stream = Some(Stream {
             events: self.model.respond(request),
             sent: Instant::now(),
@@ -60,7 +61,7 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) fn model_event(
+    pub(super) async fn model_event(
         &mut self,
         event: Result<ModelEvent, ModelError>,
     ) -> Result<(), DriverError> {
@@ -70,9 +71,9 @@ impl Driver {
                 self.delta(&delta);
                 Ok(())
             }
-            Ok(ModelEvent::Item(item)) => self.item(item),
-            Ok(ModelEvent::Finished(finish)) => self.finished(finish),
-            Err(error) => self.failed(error),
+            Ok(ModelEvent::Item(item)) => self.item(item).await,
+            Ok(ModelEvent::Finished(finish)) => self.finished(finish).await,
+            Err(error) => self.failed(error).await,
         }
     }
 
@@ -83,7 +84,7 @@ impl Driver {
         self.live.emit(LiveEvent::Delta(delta));
     }
 
-    fn item(&mut self, item: Item) -> Result<(), DriverError> {
+    async fn item(&mut self, item: Item) -> Result<(), DriverError> {
         let view = item.view();
         if let (View::Message { .. }, Some(stream)) = (&view, &mut self.stream) {
             stream.partial.clear();
@@ -91,13 +92,13 @@ impl Driver {
         let body = vec![StepItem { item }.into()];
         if matches!(view, View::Call(_)) {
             // No tool runs before the record of its call is durable.
-            self.record_durable(body)
+            self.record_durable(body).await
         } else {
-            self.record(body)
+            self.record(body).await
         }
     }
 
-    fn finished(
+    async fn finished(
         &mut self,
         finish: recto_protocol::ports::model::Finish,
     ) -> Result<(), DriverError> {
@@ -124,13 +125,14 @@ impl Driver {
             }
             .into(),
         );
-        self.record(bodies)
+        self.record(bodies).await
     }
 
-    fn failed(&mut self, mut error: ModelError) -> Result<(), DriverError> {
+    async fn failed(&mut self, mut error: ModelError) -> Result<(), DriverError> {
         self.stream = None;
         let retry_in = self.retry_in(&mut error, self.session.failures());
-        self.record(vec![StepFailed { error, retry_in }.into()])?;
+        self.record(vec![StepFailed { error, retry_in }.into()])
+            .await?;
         self.pause = retry_in.map(|wait| Instant::now() + wait);
         Ok(())
     }

@@ -4,7 +4,7 @@ use recto_protocol::ChunkId;
 use recto_protocol::tool::Effect;
 use serde::Deserialize;
 
-use super::{ToolResult, Tools, lock};
+use super::{ToolResult, Tools};
 use crate::output::{BYTES_PER_TOKEN, MAX_TOKENS};
 
 /// More than any chunk holds.
@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 pub(super) fn run(tools: &Tools, args: &Args) -> ToolResult {
     let id = ChunkId::from(args.chunk_id.as_str());
-    let bytes = match lock(&tools.log).read_chunk(&id, 0, WHOLE) {
+    let bytes = match tools.chunks.read(&id, 0, WHOLE) {
         Ok(bytes) => bytes,
         Err(error) => return ToolResult::rejected(error.to_string()),
     };

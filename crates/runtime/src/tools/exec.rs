@@ -9,7 +9,7 @@ use recto_protocol::tool::{Effect, ToolCall, ToolStatus};
 use serde::Deserialize;
 
 use super::process::{Running, StartError, Started};
-use super::{ToolResult, Tools, bounded, lock, patch, wall_time};
+use super::{ToolResult, Tools, bounded, patch, wall_time};
 
 /// Milliseconds to wait for a command before it goes on in the background.
 const DEFAULT_YIELD: f64 = 10_000.0;
@@ -86,7 +86,7 @@ pub(super) async fn run(tools: &Tools, call: &ToolCall, args: Args, access: Acce
 }
 
 async fn start(tools: &Tools, call: &ToolCall, args: &Args) -> Result<Arc<Running>, StartError> {
-    let chunk = lock(&tools.log).create_chunk()?;
+    let chunk = tools.chunks.create()?;
     let started = Started {
         process: spawn(tools, args).await?,
         chunk,

@@ -11,14 +11,14 @@ mod plan;
 mod process;
 mod stdin;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use recto_agent::tools as names;
 use recto_protocol::policy::Access;
 use recto_protocol::ports::cell::Cell;
 use recto_protocol::ports::files::Files;
-use recto_protocol::ports::log::Log;
+use recto_protocol::ports::log::Chunks;
 use recto_protocol::tool::{Effect, ToolCall, ToolInput, ToolStatus};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -36,14 +36,6 @@ pub(crate) const KILL_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const DECODERS: usize = 2;
 /// The kernel takes no longer path (`PATH_MAX`).
 const LONGEST_PATH: usize = 4096;
-
-/// The log, shared between the driver and the tools that store output in it.
-pub(crate) type SharedLog = Arc<Mutex<Box<dyn Log>>>;
-
-pub(crate) fn lock(log: &SharedLog) -> std::sync::MutexGuard<'_, Box<dyn Log>> {
-    // The log keeps its own invariants on every error path, so a panic elsewhere does not spoil it.
-    log.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Limits on what tools may use.
 #[derive(Clone, Debug)]
@@ -108,7 +100,7 @@ impl ToolResult {
 pub(crate) struct Tools {
     pub(crate) cell: Arc<dyn Cell>,
     pub(crate) files: Arc<dyn Files>,
-    pub(crate) log: SharedLog,
+    pub(crate) chunks: Arc<dyn Chunks>,
     pub(crate) live: Live,
     pub(crate) processes: Processes,
     pub(crate) limits: Limits,

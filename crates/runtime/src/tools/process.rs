@@ -9,13 +9,13 @@ use futures_util::StreamExt as _;
 use recto_protocol::ports::cell::{
     Cell, CellError, Command, ExitStatus, Process, ProcessControl, ProcessEvent,
 };
-use recto_protocol::ports::log::{ChunkWriter, LogError};
+use recto_protocol::ports::log::{ChunkWriter, Chunks, LogError};
 use recto_protocol::record::Body;
 use recto_protocol::tool::Effect;
 use recto_protocol::{CallId, ChunkId, Record};
 use tokio::sync::watch;
 
-use super::{KILL_PATIENCE, SharedLog, lock};
+use super::KILL_PATIENCE;
 use crate::live::{Live, LiveEvent};
 use crate::output::{Capture, Shown};
 
@@ -289,14 +289,14 @@ impl Ended {
 /// Runs a command to its end or to the time limit, whichever comes first.
 pub(crate) async fn run_to_end(
     cell: &dyn Cell,
-    log: &SharedLog,
+    chunks: &dyn Chunks,
     live: &Live,
     spec: Command,
     shown_as: &str,
     timeout: Duration,
 ) -> Result<Ended, StartError> {
     let began = Instant::now();
-    let chunk = lock(log).create_chunk()?;
+    let chunk = chunks.create()?;
     let started = Started {
         process: cell.spawn(spec).await?,
         chunk,

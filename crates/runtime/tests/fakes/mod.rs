@@ -14,7 +14,7 @@ use recto_protocol::ports::cell::{
     Cell, CellError, CellStats, Command, ExitStatus, Process, ProcessControl, ProcessEvent, TtySize,
 };
 use recto_protocol::ports::files::{Files, PatchApplied, PatchRefused};
-use recto_protocol::ports::log::{ChunkWriter, Log, LogError};
+use recto_protocol::ports::log::{ChunkWriter, Chunks, Log, LogError};
 use recto_protocol::ports::model::{Finish, Model, ModelError, ModelEvent, Request};
 use recto_protocol::record::{Body, Record};
 use recto_protocol::{ChunkId, Item};
@@ -27,8 +27,9 @@ pub(crate) struct MemoryLog {
     chunks: Arc<AtomicUsize>,
 }
 
+#[async_trait]
 impl Log for MemoryLog {
-    fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
+    async fn append(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
         let mut records = self.records.lock().unwrap();
         let from = records.len();
         for body in bodies {
@@ -38,13 +39,15 @@ impl Log for MemoryLog {
         }
         Ok(records[from..].to_vec())
     }
+}
 
-    fn create_chunk(&mut self) -> Result<Box<dyn ChunkWriter>, LogError> {
+impl Chunks for MemoryLog {
+    fn create(&self) -> Result<Box<dyn ChunkWriter>, LogError> {
         let number = self.chunks.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(Chunk(format!("c{number}").into())))
     }
 
-    fn read_chunk(&self, id: &ChunkId, _: u64, _: u64) -> Result<Vec<u8>, LogError> {
+    fn read(&self, id: &ChunkId, _: u64, _: u64) -> Result<Vec<u8>, LogError> {
         Err(LogError::NoChunk(id.clone()))
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use recto_protocol::ports::log::Log as _;
+use futures_util::FutureExt as _;
+use recto_protocol::Record;
+use recto_protocol::ports::log::{Log, LogError};
 use recto_protocol::record::{Outcome, SessionStarted, TurnEnded, TurnStarted, Warning};
 use recto_protocol::usage::{Micros, Usage};
 use recto_protocol::{Body, Item, SessionId};
@@ -12,6 +14,15 @@ pub(crate) struct Home {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) sessions: Sessions,
 }
+
+/// Appends to logs that never wait for anything.
+pub(crate) trait AppendNow: Log {
+    fn append_now(&mut self, bodies: Vec<Body>) -> Result<Vec<Record>, LogError> {
+        self.append(bodies).now_or_never().unwrap()
+    }
+}
+
+impl<L: Log> AppendNow for L {}
 
 pub(crate) fn home() -> Home {
     let dir = tempfile::tempdir().unwrap();
@@ -28,8 +39,8 @@ impl Home {
     pub(crate) fn filled(&self, n: u32, count: usize) -> SessionId {
         let id = id(n);
         let mut log = self.sessions.create(&id, clock()).unwrap();
-        log.append(vec![started(&id)]).unwrap();
-        log.append((0..count).map(|n| note(&format!("note {n}"))).collect())
+        log.append_now(vec![started(&id)]).unwrap();
+        log.append_now((0..count).map(|n| note(&format!("note {n}"))).collect())
             .unwrap();
         id
     }

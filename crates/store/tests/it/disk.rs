@@ -4,21 +4,21 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use recto_protocol::ports::log::{Log, LogError};
+use recto_protocol::ports::log::LogError;
 use recto_store::Sessions;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use crate::common::{clock, id, note, started};
+use crate::common::{AppendNow as _, clock, id, note, started};
 
 /// Appends until the disk is full, then checks what a full disk must not spoil.
 fn fill(home: &Path, make_room: Option<&dyn Fn()>) {
     let sessions = Sessions::open(home);
     let mut log = sessions.create(&id(1), clock()).unwrap();
-    log.append(vec![started(&id(1))]).unwrap();
+    log.append_now(vec![started(&id(1))]).unwrap();
     let mut written = 1;
     let big = "x".repeat(10_000);
     let error = loop {
-        match log.append(vec![note("small"), note(&big)]) {
+        match log.append_now(vec![note("small"), note(&big)]) {
             Ok(_) => written += 2,
             Err(error) => break error,
         }
@@ -37,11 +37,14 @@ fn fill(home: &Path, make_room: Option<&dyn Fn()>) {
     let bytes = fs::read(home.join("sessions").join(id(1).as_str()).join("log.jsonl")).unwrap();
     assert_eq!(bytes.last(), Some(&b'\n'), "cut back to whole lines");
     assert_eq!(sessions.read(&id(1)).unwrap().len(), written);
-    assert!(log.append(vec![note(&big)]).is_err(), "still full");
+    assert!(log.append_now(vec![note(&big)]).is_err(), "still full");
 
     if let Some(make_room) = make_room {
         make_room();
-        assert_eq!(log.append(vec![note(&big)]).unwrap()[0].seq, written as u64);
+        assert_eq!(
+            log.append_now(vec![note(&big)]).unwrap()[0].seq,
+            written as u64
+        );
         written += 1;
     }
     drop(log);

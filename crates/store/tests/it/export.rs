@@ -1,6 +1,6 @@
 //! Exports.
 
-use recto_protocol::ports::log::Log;
+use recto_protocol::ports::log::Chunks as _;
 use recto_store::{ExportError, ReadError, VerifyError, verify};
 
 use crate::common::{home, id};
@@ -8,9 +8,9 @@ use crate::common::{home, id};
 fn exported() -> (Vec<u8>, Vec<recto_protocol::Record>) {
     let home = home();
     let id = home.filled(1, 3);
-    let mut log = home.resume(&id);
+    let log = home.resume(&id);
     for bytes in [&b""[..], b"\xff\x00binary\n", &vec![7; 2_000_000]] {
-        log.create_chunk().unwrap().write(bytes).unwrap();
+        log.chunks().create().unwrap().write(bytes).unwrap();
     }
     let mut out = Vec::new();
     home.sessions.export(&id, &mut out).unwrap();

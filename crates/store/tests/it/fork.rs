@@ -2,16 +2,16 @@
 
 use std::fs;
 
-use recto_protocol::ports::log::{ChunkWriter, Log};
+use recto_protocol::ports::log::{ChunkWriter, Chunks as _};
 use recto_protocol::record::{CheckFinished, ToolFinished};
 use recto_protocol::tool::{Effect, ToolStatus};
 use recto_protocol::{Body, Item};
 use recto_store::{ForkError, SessionLog};
 
-use crate::common::{Home, clock, home, id, note};
+use crate::common::{AppendNow as _, Home, clock, home, id, note};
 
 fn chunk(log: &mut SessionLog, text: &str) -> Box<dyn ChunkWriter> {
-    let mut chunk = log.create_chunk().unwrap();
+    let mut chunk = log.chunks().create().unwrap();
     chunk.write(text.as_bytes()).unwrap();
     chunk
 }
@@ -45,7 +45,7 @@ fn with_chunks(home: &Home) -> SessionLog {
         output: String::new(),
         duration_ms: 1,
     };
-    log.append(vec![
+    log.append_now(vec![
         finished(command.id()),
         checked.into(),
         finished(later.id()),
@@ -78,7 +78,7 @@ fn forks(home: &Home) {
     assert_eq!(texts, ["check", "command"], "only what its records name");
     // The fork goes its own way.
     chunk(&mut log, "new");
-    assert_eq!(log.append(vec![note("new")]).unwrap()[0].seq, 3);
+    assert_eq!(log.append_now(vec![note("new")]).unwrap()[0].seq, 3);
     assert_eq!(home.sessions.read(&id(1)).unwrap(), old);
 }
 

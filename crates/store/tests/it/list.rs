@@ -4,13 +4,14 @@ use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
 use recto_protocol::SessionId;
-use recto_protocol::ports::log::Log;
 use recto_protocol::record::Outcome;
 use recto_protocol::settings::Mode;
 use recto_protocol::usage::Micros;
 use recto_store::Filter;
 
-use crate::common::{Home, clock, home, id, note, started, turn_ended, turn_started};
+use crate::common::{
+    AppendNow as _, Home, clock, home, id, note, started, turn_ended, turn_started,
+};
 
 fn written_at(home: &Home, id: &SessionId, seconds: u64) {
     let log = File::options().write(true).open(home.log_path(id)).unwrap();
@@ -29,15 +30,16 @@ fn summaries() {
         [],
         "nothing in it yet"
     );
-    log.append(vec![
+    log.append_now(vec![
         started(&id),
         turn_started(1, "\n  Fix the bug\nplease"),
     ])
     .unwrap();
     let running = home.sessions.last("/repo").unwrap().unwrap();
     assert_eq!((running.turns, &running.outcome), (1, &None));
-    log.append(vec![turn_ended(1, Some(Micros(5)))]).unwrap();
-    log.append(vec![
+    log.append_now(vec![turn_ended(1, Some(Micros(5)))])
+        .unwrap();
+    log.append_now(vec![
         turn_started(2, "again"),
         turn_ended(2, Some(Micros(7))),
     ])
@@ -59,7 +61,7 @@ fn summaries() {
     assert_eq!(summary.usage.unwrap().input_tokens, 20);
     assert_eq!(summary.cost, Some(Micros(12)));
     assert_eq!(home.sessions.last("/elsewhere").unwrap(), None);
-    log.append(vec![turn_ended(3, None)]).unwrap();
+    log.append_now(vec![turn_ended(3, None)]).unwrap();
     assert_eq!(
         home.sessions.last("/repo").unwrap().unwrap().cost,
         None,
@@ -118,16 +120,16 @@ fn a_large_log_is_listed_by_its_ends() {
     let home = home();
     let id = home.filled(1, 0);
     let mut log = home.resume(&id);
-    log.append(vec![
+    log.append_now(vec![
         turn_started(1, "large"),
         turn_ended(1, Some(Micros(1))),
     ])
     .unwrap();
     let big = "x".repeat(1 << 20);
     for _ in 0..6 {
-        log.append(vec![note(&big)]).unwrap();
+        log.append_now(vec![note(&big)]).unwrap();
     }
-    log.append(vec![turn_started(2, "b"), turn_ended(2, Some(Micros(1)))])
+    log.append_now(vec![turn_started(2, "b"), turn_ended(2, Some(Micros(1)))])
         .unwrap();
     let summary = home.sessions.last("/repo").unwrap().unwrap();
     assert_eq!((summary.title.as_str(), summary.turns), ("large", 2));

@@ -4,26 +4,26 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use recto_protocol::SessionId;
-use recto_protocol::ports::log::{Log, LogError};
+use recto_protocol::ports::log::{Chunks as _, LogError};
 use recto_store::{CreateError, ReadError, Recovered, ResumeError, check_id};
 
-use crate::common::{clock, home, id, note, started};
+use crate::common::{AppendNow as _, clock, home, id, note, started};
 
 #[test]
 fn what_is_appended_is_read() {
     let home = home();
     let id = id(1);
     let mut log = home.sessions.create(&id, clock()).unwrap();
-    let mut written = log.append(vec![started(&id)]).unwrap();
-    written.extend(log.append(vec![note("a\nb"), note("ü\u{0}")]).unwrap());
-    assert_eq!(log.append(Vec::new()).unwrap(), []);
+    let mut written = log.append_now(vec![started(&id)]).unwrap();
+    written.extend(log.append_now(vec![note("a\nb"), note("ü\u{0}")]).unwrap());
+    assert_eq!(log.append_now(Vec::new()).unwrap(), []);
     assert_eq!(written.iter().map(|r| r.seq).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(written[1].at, 1_800_000_000_000);
     assert_eq!(home.sessions.read(&id).unwrap(), written);
     drop(log);
     let (mut log, records, recovered) = home.sessions.resume(&id, clock()).unwrap();
     assert_eq!((records, recovered), (written, Recovered::default()));
-    assert_eq!(log.append(vec![note("more")]).unwrap()[0].seq, 3);
+    assert_eq!(log.append_now(vec![note("more")]).unwrap()[0].seq, 3);
 }
 
 #[test]
@@ -31,7 +31,8 @@ fn only_the_owner_may_read() {
     let home = home();
     let id = home.filled(1, 1);
     home.resume(&id)
-        .create_chunk()
+        .chunks()
+        .create()
         .unwrap()
         .write(b"x")
         .unwrap();
@@ -125,7 +126,7 @@ fn torn_at_every_byte_of_the_last_line() {
                 assert_eq!(cut, before);
             }
         }
-        log.append(vec![note("after")]).unwrap();
+        log.append_now(vec![note("after")]).unwrap();
         drop(log);
         let records = home.sessions.read(&id).unwrap();
         assert_eq!(records.last().unwrap().body, note("after"), "cut at {cut}");
@@ -208,23 +209,23 @@ fn chunks_are_written_read_and_numbered_on_after_a_resume() {
     let id = home.filled(1, 0);
     let mut ids = Vec::new();
     for round in 0..3 {
-        let mut log = home.resume(&id);
-        let mut chunk = log.create_chunk().unwrap();
+        let log = home.resume(&id);
+        let mut chunk = log.chunks().create().unwrap();
         chunk.write(b"head ").unwrap();
         chunk.write(format!("{round}").as_bytes()).unwrap();
         assert_eq!(
-            log.read_chunk(&chunk.id(), 0, u64::MAX).unwrap(),
+            log.chunks().read(&chunk.id(), 0, u64::MAX).unwrap(),
             format!("head {round}").as_bytes()
         );
-        assert_eq!(log.read_chunk(&chunk.id(), 2, 3).unwrap(), b"ad ");
-        assert_eq!(log.read_chunk(&chunk.id(), 99, 3).unwrap(), b"");
+        assert_eq!(log.chunks().read(&chunk.id(), 2, 3).unwrap(), b"ad ");
+        assert_eq!(log.chunks().read(&chunk.id(), 99, 3).unwrap(), b"");
         ids.push(chunk.id());
     }
     // Decided by the session's id alone.
     let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
     assert_eq!(ids, ["3063e7", "720730", "b4d2f6"]);
     for missing in ["ffffff", "../log.jsonl", "", "FFFFFF"] {
-        let read = home.resume(&id).read_chunk(&missing.into(), 0, 1);
+        let read = home.resume(&id).chunks().read(&missing.into(), 0, 1);
         assert!(matches!(read, Err(LogError::NoChunk(_))), "{missing:?}");
     }
 }

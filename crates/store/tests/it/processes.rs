@@ -7,10 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use recto_protocol::ports::log::Log;
 use recto_store::{LockError, ResumeError, Sessions};
 
-use crate::common::{clock, home, id, note, started};
+use crate::common::{AppendNow as _, clock, home, id, note, started};
 
 const HOME: &str = "RECTO_STORE_TEST_HOME";
 
@@ -80,7 +79,7 @@ fn child_appends() {
     println!("\nfrom {}", records.len());
     loop {
         let written = log
-            .append(vec![note(&text), note("y"), note(&text)])
+            .append_now(vec![note(&text), note("y"), note(&text)])
             .unwrap();
         println!("ack {}", written[2].seq);
     }
@@ -90,7 +89,7 @@ fn child_appends() {
 fn a_kill_at_any_moment_loses_no_acknowledged_record() {
     let home = home();
     let mut log = home.sessions.create(&id(1), clock()).unwrap();
-    log.append(vec![started(&id(1))]).unwrap();
+    log.append_now(vec![started(&id(1))]).unwrap();
     drop(log);
     let mut acknowledged = 0;
     for round in 0..25_u64 {

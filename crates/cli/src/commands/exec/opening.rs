@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use recto_protocol::policy::Policy;
 use recto_protocol::ports::files::Files;
-use recto_protocol::ports::log::Log;
+use recto_protocol::ports::log::{Chunks, Log};
 use recto_protocol::record::Body;
 use recto_protocol::settings::{Budget, Mode, Settings};
 use recto_protocol::{Item, Record, SessionId};
 use recto_runtime::opening::Opening;
-use recto_store::{MemoryLog, Sessions};
+use recto_store::{MemoryChunks, MemoryLog, Sessions};
 
 use super::Request;
 use crate::args::{ExecCommand, RunArgs};
@@ -383,6 +383,8 @@ fn mode(request: &Request, source: &Source) -> Result<Mode, Failure> {
 pub struct Stored {
     pub(super) id: SessionId,
     pub(super) log: Box<dyn Log>,
+    /// Where its outputs are kept.
+    pub(super) chunks: Arc<dyn Chunks>,
     /// What its log holds.
     pub(super) records: Vec<Record>,
     /// What is to be told the model first.
@@ -392,7 +394,7 @@ pub struct Stored {
 }
 
 /// Makes the session's log, or opens it again.
-pub fn store(
+pub async fn store(
     home: &Home,
     request: &Request,
     opened: &Opened,
@@ -400,7 +402,7 @@ pub fn store(
 ) -> Result<Stored, Failure> {
     let sessions = Sessions::open(&home.recto);
     match &opened.source {
-        Source::New => create(home, request, opened, files, &sessions),
+        Source::New => create(home, request, opened, files, &sessions).await,
         Source::Resumed { .. } => resume(home, opened, files, &sessions),
         Source::Forked { from, at, .. } => {
             sessions
@@ -411,7 +413,7 @@ pub fn store(
     }
 }
 
-fn create(
+async fn create(
     home: &Home,
     request: &Request,
     opened: &Opened,
@@ -419,22 +421,29 @@ fn create(
     sessions: &Sessions,
 ) -> Result<Stored, Failure> {
     let id = opened.id.clone();
-    let (mut log, dir): (Box<dyn Log>, _) = if request.run.ephemeral {
-        (Box::new(MemoryLog::new(id.clone(), clock())), None)
+    let (mut log, chunks, dir): (Box<dyn Log>, Arc<dyn Chunks>, _) = if request.run.ephemeral {
+        (
+            Box::new(MemoryLog::new(clock())),
+            Arc::new(MemoryChunks::new(id.clone())),
+            None,
+        )
     } else {
         let log = sessions
             .create(&id, clock())
             .context("cannot make a session")?;
         let dir = log.dir().to_owned();
-        (Box::new(log), Some(dir))
+        let chunks = Arc::new(log.chunks());
+        (Box::new(log), chunks, Some(dir))
     };
     let bodies = opening(home, opened).records(files);
     let records = log
         .append_relaxed(bodies)
+        .await
         .context("cannot write the session's log")?;
     Ok(Stored {
         id,
         log,
+        chunks,
         records,
         changes: Vec::new(),
         dir,
@@ -458,6 +467,7 @@ fn resume(
     let dir = Some(log.dir().to_owned());
     Ok(Stored {
         id: id.clone(),
+        chunks: Arc::new(log.chunks()),
         log: Box::new(log),
         records,
         changes,
