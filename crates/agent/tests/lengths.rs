@@ -117,6 +117,7 @@ fn a_compaction_of_nothing_is_still_a_request() {
         turn: 1,
         items: Vec::new(),
         output_schema: None,
+        inbox: None,
     });
     let Next::Compact(compact) = player.session.next() else {
         panic!()

@@ -200,9 +200,9 @@ fn any_body() -> impl Strategy<Value = Body> {
         }),
         1 => any_change().prop_map(Body::from),
         1 => (any::<u32>(), any_items(), prop::option::of(any_text())).prop_map(
-            |(turn, items, output_schema)| TurnStarted { turn, items, output_schema }.into()
+            |(turn, items, output_schema)| TurnStarted { turn, items, output_schema, inbox: None }.into()
         ),
-        1 => (any_items(), change).prop_map(|(items, delivery)| MessageAdded { items, delivery }.into()),
+        1 => (any_items(), change).prop_map(|(items, delivery)| MessageAdded { items, delivery, inbox: None }.into()),
         1 => any::<u32>().prop_map(|step| StepStarted { step }.into()),
         4 => any_item().prop_map(|item| StepItem { item }.into()),
         1 => (any_reason(), prop::option::of(any_usage()), any_cost(), any::<Option<bool>>()).prop_map(
@@ -239,7 +239,7 @@ fn any_body() -> impl Strategy<Value = Body> {
         }),
         1 => Just(DriverAttached { program_version: String::new(), torn_bytes: u64::MAX }.into()),
         1 => prop::option::of(any_text())
-            .prop_map(|limit| InterruptRequested { by: "user".into(), limit }.into()),
+            .prop_map(|limit| InterruptRequested { by: "user".into(), limit, inbox: None }.into()),
         1 => (any::<u32>(), any_outcome(), any_usage(), any_cost()).prop_map(
             |(turn, outcome, usage, cost)| {
                 TurnEnded { turn, outcome, usage, cost, duration_ms: 0 }.into()

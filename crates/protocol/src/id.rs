@@ -51,3 +51,52 @@ text_id! {
     /// Names the captured output of one command: six hexadecimal digits, unique within a session.
     ChunkId
 }
+text_id! {
+    /// Names one task: twelve characters of `a` to `z` and `2` to `7`.
+    TaskId
+}
+text_id! {
+    /// Names one attempt: its task's id, a full stop, and its number from 1.
+    AttemptId
+}
+text_id! {
+    /// Names one worker, a process that runs attempts. Made anew at each start.
+    WorkerId
+}
+
+impl TaskId {
+    /// The id that these random bytes give.
+    pub fn from_random(bytes: [u8; 12]) -> Self {
+        const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        Self(
+            bytes
+                .map(|byte| char::from(DIGITS[usize::from(byte) % 32]))
+                .iter()
+                .collect(),
+        )
+    }
+
+    /// Whether this is the text of an id. Nothing else ever becomes a path.
+    pub fn is_valid(&self) -> bool {
+        self.0.len() == 12
+            && self
+                .0
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
+    }
+}
+
+impl AttemptId {
+    /// The id of a task's attempt.
+    pub fn of(task: &TaskId, number: u32) -> Self {
+        Self(format!("{task}.{number}"))
+    }
+
+    /// The task and the number; none for a text that is no attempt's id.
+    pub fn parts(&self) -> Option<(TaskId, u32)> {
+        let (task, number) = self.0.split_once('.')?;
+        let task = TaskId::from(task);
+        let parsed: u32 = number.parse().ok()?;
+        (task.is_valid() && parsed > 0 && parsed.to_string() == number).then_some((task, parsed))
+    }
+}

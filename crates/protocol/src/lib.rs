@@ -11,9 +11,10 @@ pub mod ports;
 pub mod profile;
 pub mod record;
 pub mod settings;
+pub mod task;
 pub mod tool;
 pub mod usage;
 
-pub use id::{CallId, ChunkId, SessionId};
+pub use id::{AttemptId, CallId, ChunkId, SessionId, TaskId, WorkerId};
 pub use item::{Item, ItemError, View};
 pub use record::{Body, Record};

@@ -188,6 +188,12 @@ kinds! {
     Warning = "warning",
     /// A command asked for something outside its cell.
     NetworkRequested = "network.requested",
+    /// A task's attempt came into another state.
+    StateChanged = "state.changed",
+    /// The work tree was written down after a step.
+    Checkpointed = "checkpoint.written",
+    /// The work of an attempt was settled in commits.
+    WorkSettled = "work.settled",
 }
 
 impl PartialEq for Body {
@@ -261,6 +267,9 @@ pub struct TurnStarted {
     /// The JSON schema that the final answer must fit, as JSON text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<String>,
+    /// The number of the message in the attempt's inbox; none where there is no inbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<u64>,
 }
 
 /// A user's message arrived while a turn ran.
@@ -270,6 +279,9 @@ pub struct MessageAdded {
     pub items: Vec<Item>,
     /// When the model sees it.
     pub delivery: Delivery,
+    /// The number of the message in the attempt's inbox; none where there is no inbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<u64>,
 }
 
 /// When the model sees a message that arrived while a turn ran.
@@ -413,6 +425,9 @@ pub struct InterruptRequested {
     /// The limit that was reached, when a budget stopped the turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
+    /// The number of the message in the attempt's inbox; none where there is no inbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<u64>,
 }
 
 /// A turn ended.
@@ -478,6 +493,50 @@ pub struct NetworkRequested {
     /// written down.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub missed: u64,
+}
+
+/// A task's attempt came into another state. Such records may stand before `session.started`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StateChanged {
+    /// The state.
+    pub state: crate::task::State,
+    /// Why, for people; empty where the state says it all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// The work tree was written down after a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Checkpointed {
+    /// The tree of all its files that are not ignored, in the attempt's repository.
+    pub tree: String,
+    /// The commit that was checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
+    /// Paths that the tree lacks, or holds an older state of: too large, unreadable, or repositories
+    /// of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+}
+
+/// The work of an attempt was settled in commits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkSettled {
+    /// The branch that holds it.
+    pub branch: String,
+    /// The commit that the work started from.
+    pub base: String,
+    /// The last commit; equal to `base` when nothing was committed.
+    pub commit: String,
+    /// The commit that the harness made of what the agent had left uncommitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leftovers: Option<String>,
+    /// Files that differ between base and commit.
+    pub files: u32,
+    /// Lines added.
+    pub added: u64,
+    /// Lines removed.
+    pub removed: u64,
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -14,6 +14,7 @@ use recto_protocol::ports::model::{ErrorKind, Finish, FinishReason, ModelError};
 use recto_protocol::profile::{CompactionWay, PatchTool, Profile};
 use recto_protocol::record::*;
 use recto_protocol::settings::{Budget, Mode, Settings};
+use recto_protocol::task::State;
 use recto_protocol::tool::{
     ChangeKind, Effect, FileChange, Plan, PlanStatus, PlanStep, ToolStatus,
 };
@@ -244,22 +245,26 @@ fn expected() -> Vec<Body> {
             turn: 1,
             items: vec![hello()],
             output_schema: None,
+            inbox: None,
         }
         .into(),
         TurnStarted {
             turn: 2,
             items: vec![],
             output_schema: Some(r#"{"type":"object"}"#.into()),
+            inbox: None,
         }
         .into(),
         MessageAdded {
             items: vec![hello()],
             delivery: Delivery::Steer,
+            inbox: None,
         }
         .into(),
         MessageAdded {
             items: vec![hello()],
             delivery: Delivery::Queue,
+            inbox: None,
         }
         .into(),
         StepStarted { step: 3 }.into(),
@@ -408,11 +413,13 @@ fn expected() -> Vec<Body> {
         InterruptRequested {
             by: "SIGINT".into(),
             limit: None,
+            inbox: None,
         }
         .into(),
         InterruptRequested {
             by: "budget".into(),
             limit: Some("600 seconds".into()),
+            inbox: None,
         }
         .into(),
         ended(Outcome::Completed {
@@ -464,6 +471,46 @@ fn expected() -> Vec<Body> {
                 failure: None,
             },
             missed: 0,
+        }
+        .into(),
+        StateChanged {
+            state: State::OutOfBudget,
+            reason: "30 steps".into(),
+        }
+        .into(),
+        Checkpointed {
+            tree: "4b825dc642cb6eb9a060e54bf8d69288fbee4904".into(),
+            head: Some("b".repeat(40)),
+            skipped: vec!["big.bin".into()],
+        }
+        .into(),
+        WorkSettled {
+            branch: "recto/abcdefghijkl.1".into(),
+            base: "a".repeat(40),
+            commit: "b".repeat(40),
+            leftovers: Some("b".repeat(40)),
+            files: 2,
+            added: 30,
+            removed: 4,
+        }
+        .into(),
+        TurnStarted {
+            turn: 3,
+            items: vec![],
+            output_schema: None,
+            inbox: Some(2),
+        }
+        .into(),
+        MessageAdded {
+            items: vec![],
+            delivery: Delivery::Steer,
+            inbox: Some(3),
+        }
+        .into(),
+        InterruptRequested {
+            by: "user".into(),
+            limit: None,
+            inbox: Some(4),
         }
         .into(),
     ]);

@@ -34,6 +34,9 @@ fn schema() -> Value {
         "turn.ended" = TurnEnded,
         "warning" = Warning,
         "network.requested" = NetworkRequested,
+        "state.changed" = StateChanged,
+        "checkpoint.written" = Checkpointed,
+        "work.settled" = WorkSettled,
     }
     assert_eq!(kinds.len(), Body::KINDS.len());
     assert!(Body::KINDS.iter().all(|&kind| kinds.contains_key(kind)));

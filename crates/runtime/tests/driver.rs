@@ -123,6 +123,7 @@ fn input(text: &str) -> TurnInput {
     TurnInput {
         items: vec![Item::message("user", text)],
         schema: None,
+        inbox: None,
     }
 }
 
@@ -380,6 +381,7 @@ async fn a_resumed_turn_has_only_the_time_that_is_left() {
         turn: 1,
         items: vec![Item::message("user", "x")],
         output_schema: None,
+        inbox: None,
     };
     let warning = recto_protocol::record::Warning {
         code: "x".into(),
@@ -490,7 +492,10 @@ async fn an_interrupt_kills_also_what_runs_in_the_background() {
             while stage.model.requests.lock().unwrap().len() < 2 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            handle.send(Control::Interrupt { by: "user".into() });
+            handle.send(Control::Interrupt {
+                by: "user".into(),
+                inbox: None,
+            });
         };
         let (outcome, ()) = tokio::join!(driver.run_turn(input("x")), speak);
         assert_eq!(outcome.unwrap(), Outcome::Interrupted { by: "user".into() });

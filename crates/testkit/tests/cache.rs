@@ -180,6 +180,7 @@ fn steered(bench: &Bench) {
                 let message = |text: &str, delivery| Control::Message {
                     items: vec![Item::message("user", text)],
                     delivery,
+                    inbox: None,
                 };
                 handle.send(message("and then red", Delivery::Queue));
                 handle.send(message("use blue", Delivery::Steer));

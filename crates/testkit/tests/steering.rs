@@ -20,12 +20,16 @@ use tokio::sync::mpsc::UnboundedReceiver;
 fn say(handle: &Handle, text: &str, delivery: Delivery) {
     assert!(handle.send(Control::Message {
         items: vec![Item::message("user", text)],
-        delivery
+        delivery,
+        inbox: None,
     }));
 }
 
 fn interrupt(handle: &Handle) {
-    assert!(handle.send(Control::Interrupt { by: "user".into() }));
+    assert!(handle.send(Control::Interrupt {
+        by: "user".into(),
+        inbox: None
+    }));
 }
 
 fn completed(answer: &str) -> Outcome {

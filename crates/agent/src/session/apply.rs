@@ -33,6 +33,9 @@ impl Session {
             Body::SessionStarted(_)
             | Body::Warning(_)
             | Body::NetworkRequested(_)
+            | Body::StateChanged(_)
+            | Body::Checkpointed(_)
+            | Body::WorkSettled(_)
             | Body::Unknown { .. } => {}
             Body::ContextAdded(body) => self.context_added(body),
             Body::SettingsChanged(body) => self.settings_changed(body),

@@ -120,9 +120,12 @@ impl Session {
         }
     }
 
-    /// Folds a whole log. None when it does not begin with `session.started`.
+    /// Folds a whole log. None when it does not begin with `session.started`, but for what was
+    /// written about a task before its agent began.
     pub fn replay<'a>(records: impl IntoIterator<Item = &'a Record>) -> Option<Self> {
-        let mut records = records.into_iter();
+        let is_before =
+            |record: &&Record| matches!(record.body, Body::StateChanged(_) | Body::Warning(_));
+        let mut records = records.into_iter().skip_while(is_before);
         let first = records.next()?;
         let Body::SessionStarted(started) = &first.body else {
             return None;

@@ -203,15 +203,18 @@ impl Player {
                     turn,
                     items: user(),
                     output_schema,
+                    inbox: None,
                 });
             }
             "steer" => self.apply(MessageAdded {
                 items: user(),
                 delivery: Delivery::Steer,
+                inbox: None,
             }),
             "queue" => self.apply(MessageAdded {
                 items: user(),
                 delivery: Delivery::Queue,
+                inbox: None,
             }),
             "context" => self.apply(ContextAdded {
                 about: "policy".into(),
@@ -301,6 +304,7 @@ impl Player {
             "interrupt" => self.apply(InterruptRequested {
                 by: "user".into(),
                 limit: None,
+                inbox: None,
             }),
             "seconds" => self.clock += 1000 * rest.parse::<i64>().unwrap(),
             "model" => {

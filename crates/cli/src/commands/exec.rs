@@ -427,6 +427,7 @@ async fn drive(
             .record(vec![Body::from(InterruptRequested {
                 by: "a new message".to_owned(),
                 limit: None,
+                inbox: None,
             })])
             .await?;
         driver.run_rest().await?;
@@ -435,6 +436,7 @@ async fn drive(
         .run_turn(TurnInput {
             items: vec![message],
             schema,
+            inbox: None,
         })
         .await
 }

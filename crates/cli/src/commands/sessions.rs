@@ -294,6 +294,17 @@ fn tell(record: &Record) -> Option<String> {
             format!("answer not accepted: {}", safe_line(&body.message, WIDTH))
         }
         Body::DriverAttached(_) => "resumed".to_owned(),
+        Body::StateChanged(body) if body.reason.is_empty() => body.state.word().to_owned(),
+        Body::StateChanged(body) => {
+            format!("{}: {}", body.state.word(), safe_line(&body.reason, WIDTH))
+        }
+        Body::WorkSettled(body) => format!(
+            "work: {} files, +{} -{}, commit {}",
+            body.files,
+            body.added,
+            body.removed,
+            safe_line(&body.commit, 60)
+        ),
         Body::InterruptRequested(body) => format!("stop asked for by {}", safe_line(&body.by, 60)),
         Body::TurnEnded(body) => format!(
             "turn {} {}: {} tokens{}",
@@ -308,6 +319,7 @@ fn tell(record: &Record) -> Option<String> {
         | Body::SettingsChanged(_)
         | Body::StepStarted(_)
         | Body::StepFinished(_)
+        | Body::Checkpointed(_)
         | Body::Unknown { .. } => return None,
     })
 }

@@ -48,7 +48,10 @@ pub fn forward(handle: Handle, leave: impl Fn() + Send + 'static) -> std::io::Re
                 std::process::exit(i32::from(128 + number));
             }
             asked = true;
-            handle.send(Control::Interrupt { by: by.to_owned() });
+            handle.send(Control::Interrupt {
+                by: by.to_owned(),
+                inbox: None,
+            });
         }
     };
     std::thread::Builder::new()

@@ -162,6 +162,9 @@ impl Human {
             | Body::MessageAdded(_)
             | Body::DriverAttached(_)
             | Body::NetworkRequested(_)
+            | Body::StateChanged(_)
+            | Body::Checkpointed(_)
+            | Body::WorkSettled(_)
             | Body::Unknown { .. } => {}
         }
     }

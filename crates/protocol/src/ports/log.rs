@@ -65,6 +65,12 @@ pub enum LogError {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody else writes this log now.
+    #[error("the log has another writer now")]
+    Fenced,
+    /// The store failed: whether the records were written is not known.
+    #[error("the log's store failed")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// There is no such chunk.
     #[error("there is no chunk {0}")]
     NoChunk(ChunkId),

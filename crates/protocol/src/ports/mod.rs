@@ -4,3 +4,4 @@ pub mod cell;
 pub mod files;
 pub mod log;
 pub mod model;
+pub mod tasks;

@@ -13,11 +13,15 @@ pub enum Control {
         items: Vec<Item>,
         /// When the model sees it.
         delivery: Delivery,
+        /// Its number in the attempt's inbox, where there is one.
+        inbox: Option<u64>,
     },
     /// Stop the turn and keep everything.
     Interrupt {
         /// Who or what asks.
         by: String,
+        /// The message's number in the attempt's inbox, where there is one.
+        inbox: Option<u64>,
     },
 }
 

@@ -88,6 +88,8 @@ pub struct TurnInput {
     pub items: Vec<Item>,
     /// The schema that the answer must fit.
     pub schema: Option<Schema>,
+    /// The message's number in the attempt's inbox, where there is one.
+    pub inbox: Option<u64>,
 }
 
 /// Why driving ended without an outcome in the log.
@@ -179,6 +181,7 @@ impl Driver {
             turn: self.session.turns() + 1,
             items: input.items,
             output_schema: input.schema.as_ref().map(|schema| schema.text().to_owned()),
+            inbox: input.inbox,
         };
         self.schema = input.schema;
         let seconds = self.session.settings().budget.seconds;
@@ -299,13 +302,31 @@ impl Driver {
 
     async fn control(&mut self, control: Control) -> Result<(), DriverError> {
         match control {
-            Control::Message { items, delivery } => {
-                self.record_durable(vec![MessageAdded { items, delivery }.into()])
-                    .await
+            Control::Message {
+                items,
+                delivery,
+                inbox,
+            } => {
+                self.record_durable(vec![
+                    MessageAdded {
+                        items,
+                        delivery,
+                        inbox,
+                    }
+                    .into(),
+                ])
+                .await
             }
-            Control::Interrupt { by } => {
-                self.record_durable(vec![InterruptRequested { by, limit: None }.into()])
-                    .await
+            Control::Interrupt { by, inbox } => {
+                self.record_durable(vec![
+                    InterruptRequested {
+                        by,
+                        limit: None,
+                        inbox,
+                    }
+                    .into(),
+                ])
+                .await
             }
         }
     }
@@ -318,6 +339,7 @@ impl Driver {
             InterruptRequested {
                 by: "budget".into(),
                 limit,
+                inbox: None,
             }
             .into(),
         ])

@@ -86,6 +86,7 @@ pub(crate) fn turn_started(turn: u32, text: &str) -> Body {
         turn,
         items,
         output_schema: None,
+        inbox: None,
     }
     .into()
 }

@@ -52,6 +52,7 @@ pub(crate) async fn take_over(home: &Home, repo: &Repository, model: Arc<dyn Mod
     };
     let (send, events) = unbounded_channel();
     let parts = Parts {
+        chunks: Arc::new(log.chunks()),
         log: Box::new(log),
         model,
         cell: recto_cell::launch(spec).await.unwrap(),
@@ -71,7 +72,7 @@ pub(crate) async fn take_over(home: &Home, repo: &Repository, model: Arc<dyn Mod
         program_version: "test".into(),
         torn_bytes: 0,
     };
-    driver.record(vec![attached.into()]).unwrap();
+    driver.record(vec![attached.into()]).await.unwrap();
     Driven { driver, events }
 }
 
@@ -99,6 +100,7 @@ impl Driven {
         let input = TurnInput {
             items: vec![Item::message("user", prompt)],
             schema: None,
+            inbox: None,
         };
         let both = async {
             tokio::join!(

@@ -224,6 +224,9 @@ impl<W: Write + Send> Jsonl<W> {
             | Body::MessageAdded(_)
             | Body::DriverAttached(_)
             | Body::InterruptRequested(_)
+            | Body::StateChanged(_)
+            | Body::Checkpointed(_)
+            | Body::WorkSettled(_)
             | Body::Unknown { .. } => {}
         }
     }
