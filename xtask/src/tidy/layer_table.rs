@@ -46,11 +46,18 @@ pub(super) const COMPOSITION: u8 = 6;
 pub(super) const SEEN_BY_SURFACES: &[&str] = &["recto-protocol", "recto-service"];
 
 /// Edges within one layer that are meant: (from, to, why). None between adapters.
-pub(super) const SIDEWAYS: &[(&str, &str, &str)] = &[(
-    "recto-agent",
-    "recto-patch",
-    "the turn loop offers the edit format as a tool; patch knows plain texts only",
-)];
+pub(super) const SIDEWAYS: &[(&str, &str, &str)] = &[
+    (
+        "recto-agent",
+        "recto-patch",
+        "the turn loop offers the edit format as a tool; patch knows plain texts only",
+    ),
+    (
+        "recto-service",
+        "recto-runtime",
+        "a worker drives many agents; the runtime knows one agent and no task",
+    ),
+];
 
 /// What the core must not depend on: (package, why).
 pub(super) const FORBIDDEN_IN_CORE: &[(&str, &str)] = &[

@@ -16,6 +16,8 @@ pub enum Control {
         /// Its number in the attempt's inbox, where there is one.
         inbox: Option<u64>,
     },
+    /// Stop between two steps and leave the turn unfinished, for another driver.
+    Yield,
     /// Stop the turn and keep everything.
     Interrupt {
         /// Who or what asks.

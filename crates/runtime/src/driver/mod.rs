@@ -79,6 +79,8 @@ pub struct Driver {
     /// When the turn's time is up.
     deadline: Option<Instant>,
     schema: Option<Schema>,
+    /// Whether it is to stop between two steps.
+    yields: bool,
 }
 
 /// What a turn begins with.
@@ -101,6 +103,9 @@ pub enum DriverError {
     /// The cell is gone.
     #[error("the cell failed")]
     Cell(#[from] CellError),
+    /// It was asked to stop between two steps.
+    #[error("the driver stopped between two steps")]
+    Yielded,
 }
 
 impl Driver {
@@ -141,6 +146,7 @@ impl Driver {
             pause: None,
             deadline: None,
             schema: None,
+            yields: false,
             session,
         })
     }
@@ -148,6 +154,11 @@ impl Driver {
     /// By which others speak to the session while a turn runs.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Forgets what was said and not taken in yet.
+    pub fn forget_controls(&mut self) {
+        while self.controls.try_recv().is_ok() {}
     }
 
     /// The session as it stands.
@@ -253,6 +264,11 @@ impl Driver {
                     // Nobody was told: it took a command in the background with it.
                     return Err(CellError::Gone.into());
                 }
+                Next::CallModel(_) | Next::Compact(_) | Next::RunChecks(_)
+                    if self.yields && self.stream.is_none() && self.running.is_empty() =>
+                {
+                    return Err(DriverError::Yielded);
+                }
                 Next::CallModel(request) => {
                     if self.stream.is_none() && self.pause.is_none() {
                         self.call_model(request).await?;
@@ -302,6 +318,10 @@ impl Driver {
 
     async fn control(&mut self, control: Control) -> Result<(), DriverError> {
         match control {
+            Control::Yield => {
+                self.yields = true;
+                Ok(())
+            }
             Control::Message {
                 items,
                 delivery,

@@ -1,0 +1,287 @@
+//! One attempt's run: from a claim until it is given back.
+
+use std::sync::Arc;
+
+use recto_agent::Session;
+use recto_protocol::Item;
+use recto_protocol::Record;
+use recto_protocol::ports::log::{Log as _, LogError};
+use recto_protocol::ports::tasks::Claim;
+use recto_protocol::record::{Body, Outcome, Warning};
+use recto_protocol::task::State;
+use recto_runtime::{Control, Driver, DriverError, TurnInput};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::mail::Mail;
+use super::sink::LiveSink;
+use crate::log::AttemptLog;
+use crate::service::Service;
+use crate::workplace::{Job, Workplace};
+
+/// Records read at once.
+const PAGE: u32 = 1024;
+
+/// One attempt that this worker holds.
+pub(super) struct Run {
+    pub(super) service: Service,
+    pub(super) claim: Claim,
+    /// Rings when something is in the inbox.
+    pub(super) mail: Arc<Notify>,
+    /// The worker is to stop.
+    pub(super) draining: CancellationToken,
+}
+
+/// Why a run ended without giving its attempt back.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("the log can't be written")]
+    Log(#[from] LogError),
+    #[error("the store failed")]
+    Store(#[from] recto_protocol::ports::tasks::StoreError),
+}
+
+/// How the turns of a claim ended.
+enum Ended {
+    /// There is nothing more to do.
+    With(Outcome),
+    /// The worker is to stop; the rest is somebody else's.
+    Yielded,
+    /// The cell is gone.
+    Broken(String),
+}
+
+impl Run {
+    /// Runs the attempt until there is nothing to do for it.
+    pub(super) async fn run(self) {
+        if let Err(error) = self.work().await {
+            // Whoever holds the attempt now, or takes it from a dead worker, goes on with it.
+            let error: &dyn std::error::Error = &error;
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(%error, cause, attempt = %self.claim.lease.attempt, "attempt lost");
+        }
+    }
+
+    async fn work(&self) -> Result<(), Lost> {
+        let records = self.read().await?;
+        let log = AttemptLog::new(
+            Arc::clone(&self.service.store),
+            self.claim.lease.clone(),
+            self.service.hints.clone(),
+            self.service.outside.clone(),
+            &records,
+        );
+        log.change(State::Preparing, "", false).await?;
+        let Some(mut place) = self.place(&log, &records).await? else {
+            return Ok(());
+        };
+        let worked = self.drive(place.as_mut(), &log, records).await;
+        place.close().await;
+        let (state, reason) = worked?;
+        Ok(log.change(state, reason, true).await?)
+    }
+
+    /// The whole log.
+    async fn read(&self) -> Result<Vec<Record>, Lost> {
+        let attempt = &self.claim.lease.attempt;
+        let mut records = Vec::new();
+        while (records.len() as u64) < self.claim.records {
+            let next = records.len() as u64;
+            let page = self.service.store.records(attempt, next, PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            records.extend(page);
+        }
+        Ok(records)
+    }
+
+    /// Makes the place. None when the attempt ended instead.
+    async fn place(
+        &self,
+        log: &AttemptLog,
+        records: &[Record],
+    ) -> Result<Option<Box<dyn Workplace>>, Lost> {
+        let repositories = self.service.store.repositories().await?;
+        let name = &self.claim.task.spec.repository;
+        let Some(repository) = repositories.into_iter().find(|one| &one.name == name) else {
+            let reason = format!("there is no repository {name} any more");
+            log.change(State::Failed, reason, true).await?;
+            return Ok(None);
+        };
+        let job = Job {
+            attempt: self.claim.lease.attempt.clone(),
+            task: self.claim.task.clone(),
+            repository,
+            before: Session::replay(records).map(|session| session.settings().clone()),
+        };
+        let inbox = self.inbox();
+        tokio::select! {
+            biased;
+            (number, by) = inbox.stop(log.taken()) => {
+                log.stopped(number, by).await?;
+                Ok(None)
+            }
+            () = self.draining.cancelled() => {
+                log.change(State::Queued, "the worker stops", true).await?;
+                Ok(None)
+            }
+            made = self.service.places.open(job) => match made {
+                Ok(place) => Ok(Some(place)),
+                Err(error) => {
+                    log.change(State::Failed, error.message, true).await?;
+                    Ok(None)
+                }
+            }
+        }
+    }
+
+    /// Drives the agent through all turns that are due, and says how the attempt stands then.
+    async fn drive(
+        &self,
+        place: &mut dyn Workplace,
+        log: &AttemptLog,
+        mut records: Vec<Record>,
+    ) -> Result<(State, String), Lost> {
+        let attempt = &self.claim.lease.attempt;
+        let sink = LiveSink::new(Arc::clone(&self.service.feeds), attempt.clone());
+        let opening = place.opening();
+        let parts = place.parts(Box::new(log.clone()), Box::new(sink));
+        let changes = match Session::replay(&records) {
+            Some(session) => opening.changes(&records, session.settings(), 0, &parts.files),
+            None => {
+                let bodies = opening.records(&parts.files);
+                records.extend(log.clone().append(bodies).await?);
+                Vec::new()
+            }
+        };
+        let Some(mut driver) = Driver::new(parts, &records) else {
+            let reason = "the attempt's log does not begin as a log should".to_owned();
+            return Ok((State::Failed, reason));
+        };
+        let warnings = place.warnings().into_iter().map(Body::from);
+        let first = changes.into_iter().chain(warnings).collect();
+        if let Err(DriverError::Log(error)) = driver.record(first).await {
+            return Err(error.into());
+        }
+        log.change(State::Running, "", false).await?;
+        let ended = self.turns(&mut driver, place, log).await?;
+        let failed = driver.session().failed_checks();
+        let all = driver.session().settings().checks.len();
+        log.note_checks(count(all.saturating_sub(failed.len())), count(failed.len()));
+        Ok(match ended {
+            Ended::With(outcome) => standing_of(outcome),
+            Ended::Yielded => (State::Queued, "the worker stops".to_owned()),
+            Ended::Broken(reason) => (State::Failed, reason),
+        })
+    }
+
+    /// Runs the turn that was left unfinished, then one for each text in the inbox.
+    async fn turns(
+        &self,
+        driver: &mut Driver,
+        place: &mut dyn Workplace,
+        log: &AttemptLog,
+    ) -> Result<Ended, Lost> {
+        let mail = self.inbox();
+        loop {
+            let text = match driver.session().is_running() {
+                true => None,
+                false => match mail.next_text(log.taken()).await? {
+                    Some(text) => Some(text),
+                    None => return Ok(Ended::With(last_outcome(driver))),
+                },
+            };
+            let handle = driver.handle();
+            let taken = text.as_ref().map_or(log.taken(), |(number, _)| *number);
+            let yields = async {
+                self.draining.cancelled().await;
+                handle.send(Control::Yield);
+                std::future::pending::<()>().await;
+            };
+            let turn = async {
+                match text {
+                    Some((number, text)) => {
+                        let input = TurnInput {
+                            items: vec![Item::message("user", &text)],
+                            inbox: Some(number),
+                            ..TurnInput::default()
+                        };
+                        driver.run_turn(input).await.map(drop)
+                    }
+                    None => driver.run_rest().await.map(drop),
+                }
+            };
+            let ended = tokio::select! {
+                ended = turn => ended,
+                () = mail.deliver(taken, &handle) => Ok(()),
+                () = yields => Ok(()),
+            };
+            // What came too late for this turn is still in the inbox.
+            driver.forget_controls();
+            match ended {
+                Ok(()) => {}
+                Err(DriverError::Log(error)) => return Err(error.into()),
+                Err(DriverError::Yielded) => return Ok(Ended::Yielded),
+                Err(DriverError::Cell(error)) => {
+                    return Ok(Ended::Broken(format!("the cell ended: {error}")));
+                }
+            }
+            self.settle(driver, place).await?;
+        }
+    }
+
+    /// Settles the work of a turn and records what it came to.
+    async fn settle(&self, driver: &mut Driver, place: &mut dyn Workplace) -> Result<(), Lost> {
+        let bodies = match place.settle().await {
+            Ok(settled) => {
+                let warnings = settled.warnings.into_iter().map(Body::from);
+                warnings.chain(settled.work.map(Body::from)).collect()
+            }
+            Err(error) => vec![
+                Warning {
+                    code: "git".into(),
+                    message: error.message,
+                }
+                .into(),
+            ],
+        };
+        match driver.record(bodies).await {
+            Err(DriverError::Log(error)) => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn inbox(&self) -> Mail {
+        Mail {
+            store: Arc::clone(&self.service.store),
+            attempt: self.claim.lease.attempt.clone(),
+            bell: Arc::clone(&self.mail),
+        }
+    }
+}
+
+/// How the last turn ended, as the log says.
+fn last_outcome(driver: &Driver) -> Outcome {
+    match driver.session().next() {
+        recto_agent::Next::Idle(Some(outcome)) => outcome,
+        _ => Outcome::Failed {
+            reason: "empty".into(),
+            message: "there was nothing to do".into(),
+        },
+    }
+}
+
+/// Where an outcome leaves the attempt, and why.
+fn standing_of(outcome: Outcome) -> (State, String) {
+    match outcome {
+        Outcome::Completed { .. } => (State::Done, String::new()),
+        Outcome::Failed { message, .. } => (State::Failed, message),
+        Outcome::Interrupted { by } => (State::Cancelled, format!("stopped by {by}")),
+        Outcome::BudgetReached { limit } => (State::OutOfBudget, limit),
+    }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
