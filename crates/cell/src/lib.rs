@@ -25,7 +25,9 @@ mod wire;
 pub use harness::launch;
 pub use init::init_main;
 pub use layer::{Layer, LayerError, LayerSize};
-pub use plan::{Description, Protected, Protection, Shown, backend, describe, secrets_of};
+pub use plan::{
+    Description, Protected, Protection, Shown, backend, describe, is_system_place, secrets_of,
+};
 pub use probe::{Finding, Status, probe};
 pub use seccomp::{DENIED, Denied, MISSING};
 pub use spec::{

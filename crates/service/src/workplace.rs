@@ -102,6 +102,8 @@ pub trait Workplace: Send + Sync {
 pub struct Settled {
     /// The commits; none where there is nothing to commit to.
     pub work: Option<WorkSettled>,
+    /// Whether the place must be closed and opened anew before another turn.
+    pub is_spent: bool,
     /// What users should know about it.
     pub warnings: Vec<Warning>,
 }

@@ -13,7 +13,7 @@ mod trees;
 mod user;
 
 pub use describe::{Description, Protected, Protection, Shown, backend, describe};
-pub use paths::secrets_of;
+pub use paths::{is_system_place, secrets_of};
 
 use std::io;
 use std::path::{Path, PathBuf};

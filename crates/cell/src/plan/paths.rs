@@ -14,6 +14,11 @@ pub(super) const SYSTEM: [&str; 10] = [
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix",
 ];
 
+/// Whether a place, without links on its way, lies where every cell can read.
+pub fn is_system_place(path: &Path) -> bool {
+    SYSTEM.iter().any(|root| path.starts_with(root))
+}
+
 /// Secrets that are hidden even when a tree that is shown contains them.
 const SECRETS: [&str; 12] = [
     ".ssh",

@@ -12,7 +12,7 @@ use recto_protocol::ports::cell::Cell;
 use recto_protocol::ports::files::Files;
 use recto_protocol::record::{Body, InterruptRequested, Outcome};
 use recto_protocol::settings::Mode;
-use recto_runtime::{Driver, DriverError, Limits, LiveEvent, Parts, Sink as _, TurnInput};
+use recto_runtime::{Driver, DriverError, LiveEvent, Parts, Sink as _, TurnInput};
 
 use super::report::{self, Closing, Shared};
 use super::signals;
@@ -22,9 +22,8 @@ use crate::compose::files::{TreeFiles, hidden};
 use crate::compose::home::Home;
 use crate::compose::import::Import;
 use crate::compose::outside::Requests;
-use crate::compose::settle::Settled;
 use crate::compose::view::View;
-use crate::compose::{cell, git, model, prompt, view};
+use crate::compose::{agent, cell, git, model, prompt, view};
 use crate::exit::{BUDGET, DONE, FAILED, Failure, UNAVAILABLE};
 use opening::Opened;
 pub use outputs::Surface;
@@ -379,10 +378,10 @@ async fn assemble(
         cell: Arc::clone(&launched.cell),
         files: Arc::clone(files),
         sink: Box::new(surface.clone()),
-        limits: limits(settled),
+        limits: agent::limits(settled),
         max_retries: settled.max_retries(),
         instruction_names: settled.instruction_names.clone(),
-        jitter,
+        jitter: agent::jitter,
         network: Some(network),
     };
     let earlier = std::mem::take(&mut stored.records);
@@ -441,25 +440,6 @@ async fn drive(
         .await
 }
 
-fn limits(settled: &Settled) -> Limits {
-    let mut limits = Limits::default();
-    if let Some(timeout) = settled.command_timeout {
-        limits.command_timeout = timeout;
-    }
-    if let Some(timeout) = settled.check_timeout {
-        limits.check_timeout = timeout;
-    }
-    limits
-}
-
-/// A random number in 0..1. The standard library's hash keys are random, which is enough here.
-fn jitter() -> f64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    let random = RandomState::new().hash_one(0u8);
-    // 32 bits fit a double exactly.
-    f64::from((random >> 32) as u32) / f64::from(u32::MAX)
-}
-
 fn driver_failure(error: DriverError) -> Failure {
     match error {
         DriverError::Cell(error) => cell::failure(error),
@@ -467,5 +447,6 @@ fn driver_failure(error: DriverError) -> Failure {
             "what was recorded until then is kept; free some space or mend the cause, then go on \
              with `recto exec resume`".to_owned(),
         ) },
+        DriverError::Yielded => Failure::unavailable(error),
     }
 }

@@ -71,7 +71,7 @@ pub struct Settings {
     /// Directories that are shown read-only.
     readable: Vec<PathBuf>,
     /// Places that are never shown.
-    hidden: Vec<PathBuf>,
+    pub hidden: Vec<PathBuf>,
     /// The user's `PATH`.
     path: String,
     /// The user's home.

@@ -1,5 +1,6 @@
 //! Puts a session's parts together: the only code that names adapters.
 
+pub mod agent;
 pub mod cell;
 pub mod cells;
 pub mod files;
@@ -10,5 +11,6 @@ pub mod model;
 pub mod outside;
 pub mod place;
 pub mod prompt;
+pub mod service;
 pub mod settle;
 pub mod view;

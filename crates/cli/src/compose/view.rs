@@ -36,15 +36,22 @@ impl View {
         policy: &Policy,
         ephemeral: bool,
     ) -> (Self, Option<String>) {
+        if ephemeral {
+            return (Self { layer: None }, None);
+        }
+        Self::within(&directory(home), id, policy)
+    }
+
+    /// As [`View::open`], in a directory that is made for it.
+    pub fn within(parent: &Path, id: &SessionId, policy: &Policy) -> (Self, Option<String>) {
         let none = Self { layer: None };
-        if ephemeral || policy.access != Access::WorkspaceWrite {
+        if policy.access != Access::WorkspaceWrite {
             return (none, None);
         }
-        let parent = directory(home);
-        let made = make_private(&parent)
+        let made = make_private(parent)
             .map_err(|error| error.to_string())
             .and_then(|()| {
-                let place = left_of(&parent, id).unwrap_or_else(|| parent.join(new_name(id)));
+                let place = left_of(parent, id).unwrap_or_else(|| parent.join(new_name(id)));
                 Layer::make(place).map_err(|error| Failure::unavailable(error).message())
             });
         match made {

@@ -227,14 +227,19 @@ impl Run {
                     return Ok(Ended::Broken(format!("the cell ended: {error}")));
                 }
             }
-            self.settle(driver, place).await?;
+            if self.settle(driver, place).await? {
+                // A message that waits queues the attempt again, with a new place.
+                return Ok(Ended::With(last_outcome(driver)));
+            }
         }
     }
 
-    /// Settles the work of a turn and records what it came to.
-    async fn settle(&self, driver: &mut Driver, place: &mut dyn Workplace) -> Result<(), Lost> {
+    /// Settles the work of a turn and records what it came to. True when the place is spent.
+    async fn settle(&self, driver: &mut Driver, place: &mut dyn Workplace) -> Result<bool, Lost> {
+        let mut is_spent = false;
         let bodies = match place.settle().await {
             Ok(settled) => {
+                is_spent = settled.is_spent;
                 let warnings = settled.warnings.into_iter().map(Body::from);
                 warnings.chain(settled.work.map(Body::from)).collect()
             }
@@ -248,7 +253,7 @@ impl Run {
         };
         match driver.record(bodies).await {
             Err(DriverError::Log(error)) => Err(error.into()),
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => Ok(is_spent),
         }
     }
 

@@ -18,20 +18,29 @@ const CONFIG: &[&str] = &[
     "core.untrackedCache=false",
     "core.pager=cat",
     "core.editor=false",
-    "core.askPass=",
-    "core.sshCommand=false",
     "core.attributesFile=/dev/null",
     "core.alternateRefsCommand=true",
     "core.commitGraph=false",
-    "credential.helper=",
     "diff.ignoreSubmodules=all",
     "submodule.recurse=false",
-    "protocol.allow=never",
     "gc.auto=0",
     "maintenance.auto=false",
     "log.showSignature=false",
     "commit.gpgSign=false",
 ];
+
+/// Switched off besides where no remote is to be reached.
+const NO_REMOTES: &[&str] = &[
+    "core.askPass=",
+    "core.sshCommand=false",
+    "credential.helper=",
+    "protocol.allow=never",
+];
+
+/// Variables of the operator that git needs to reach a remote: where keys and credentials are, and
+/// what proxies there are.
+#[derive(Clone, Debug, Default)]
+pub struct Reach(pub Vec<(String, OsString)>);
 
 /// The git program of this machine.
 #[derive(Clone, Debug)]
@@ -136,6 +145,35 @@ impl Git {
 
     /// A call of git that reads no configuration but the trusted directory's, and starts nothing.
     pub(super) fn call(&self, command: &'static str) -> Call {
+        let mut process = self.process();
+        process.env("GIT_ALLOW_PROTOCOL", "");
+        for setting in CONFIG.iter().chain(NO_REMOTES) {
+            process.arg("-c").arg(setting);
+        }
+        Call::new(command, process, self.time_limit)
+    }
+
+    /// A call of git that may reach remotes, as the operator's own configuration and these variables
+    /// say. What it fetches is only ever stored.
+    pub(super) fn reaching(&self, command: &'static str, reach: &Reach) -> Call {
+        let mut process = self.process();
+        process
+            .env_remove("GIT_CONFIG_GLOBAL")
+            .env_remove("XDG_CONFIG_HOME")
+            .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
+            .envs(reach.0.iter().map(|(name, value)| (name, value)));
+        if !reach.0.iter().any(|(name, _)| name == "GIT_SSH_COMMAND") {
+            // Nobody is there to be asked for a password.
+            process.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
+        }
+        for setting in CONFIG {
+            process.arg("-c").arg(setting);
+        }
+        Call::new(command, process, self.time_limit)
+    }
+
+    /// Git in an environment of its own.
+    fn process(&self) -> Command {
         let mut process = Command::new(&self.program);
         process
             .env_clear()
@@ -152,7 +190,6 @@ impl Git {
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_LITERAL_PATHSPECS", "1")
-            .env("GIT_ALLOW_PROTOCOL", "")
             .env("GIT_PAGER", "cat")
             .env("GIT_EDITOR", "false")
             .current_dir("/")
@@ -160,9 +197,6 @@ impl Git {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        for setting in CONFIG {
-            process.arg("-c").arg(setting);
-        }
-        Call::new(command, process, self.time_limit)
+        process
     }
 }

@@ -15,14 +15,12 @@ use recto_store::{MemoryChunks, MemoryLog, Sessions};
 
 use super::Request;
 use crate::args::{ExecCommand, RunArgs};
-use crate::compose::home::{Home, open_regular};
+use crate::compose::agent;
+use crate::compose::home::Home;
 use crate::compose::place::{Place, text};
 use crate::compose::prompt;
 use crate::compose::settle::{self, Settled};
 use crate::exit::Failure;
-
-/// Most bytes of a user's own instruction file.
-const MOST_INSTRUCTIONS: u64 = 1 << 20;
 
 /// Everything decided before anything is made.
 pub struct Opened {
@@ -56,6 +54,22 @@ pub enum Source {
 }
 
 impl Opened {
+    /// What the session is made of now: the configuration, over which a resumed session keeps what
+    /// the command line does not change.
+    fn opening(&self, home: &Home) -> Opening {
+        agent::opening(
+            home,
+            &self.settled,
+            &self.place,
+            agent::Who {
+                id: self.id.clone(),
+                mode: self.mode,
+                policy: self.policy(),
+                head: self.head.clone(),
+            },
+        )
+    }
+
     /// What commands may do: the configuration's word. A resumed session's own word counts unless
     /// something explicit says otherwise or the configuration gives less access by now. `ask` never
     /// writes.
@@ -435,7 +449,7 @@ async fn create(
         let chunks = Arc::new(log.chunks());
         (Box::new(log), chunks, Some(dir))
     };
-    let bodies = opening(home, opened).records(files);
+    let bodies = opened.opening(home).records(files);
     let records = log
         .append_relaxed(bodies)
         .await
@@ -463,7 +477,9 @@ fn resume(
     let session = recto_agent::Session::replay(&records)
         .ok_or_else(|| Failure::usage(anyhow!("session {id} has an empty log")))?;
     let changes =
-        opening(home, opened).changes(&records, session.settings(), recovered.torn_bytes, files);
+        opened
+            .opening(home)
+            .changes(&records, session.settings(), recovered.torn_bytes, files);
     let dir = Some(log.dir().to_owned());
     Ok(Stored {
         id: id.clone(),
@@ -473,55 +489,6 @@ fn resume(
         changes,
         dir,
     })
-}
-
-/// What the session is made of now: the configuration, over which a resumed session keeps what the
-/// command line does not change.
-fn opening(home: &Home, opened: &Opened) -> Opening {
-    let settled = &opened.settled;
-    Opening {
-        id: opened.id.clone(),
-        mode: opened.mode,
-        provider: settled.provider_key.clone(),
-        model: settled.model.clone(),
-        profile: settled.profile.clone(),
-        reasoning: settled.reasoning.clone(),
-        cwd: text(&opened.place.cwd),
-        repository: opened
-            .place
-            .repository
-            .as_ref()
-            .map(|_| text(opened.place.root())),
-        policy: opened.policy(),
-        web_search: settled.web_search,
-        checks: settled.checks.clone(),
-        budget: settled.budget.clone(),
-        base_commit: opened.head.clone(),
-        date: jiff::Zoned::now().strftime("%Y-%m-%d").to_string(),
-        user_instructions: user_instructions(home),
-        instruction_names: settled.instruction_names.clone(),
-        program_version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
-
-/// The user's own instruction file, from the program's directory.
-fn user_instructions(home: &Home) -> Vec<recto_agent::agents_md::File> {
-    use std::io::Read as _;
-    ["AGENTS.override.md", "AGENTS.md"]
-        .into_iter()
-        .find_map(|name| {
-            let path = home.file(name);
-            let mut bytes = Vec::new();
-            let file = open_regular(&path).ok()?;
-            file.take(MOST_INSTRUCTIONS).read_to_end(&mut bytes).ok()?;
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            (!text.trim().is_empty()).then(|| recto_agent::agents_md::File {
-                path: format!("~/.recto/{name}"),
-                text,
-            })
-        })
-        .into_iter()
-        .collect()
 }
 
 fn new_id() -> SessionId {
