@@ -12,3 +12,4 @@ mod identity;
 mod import;
 mod import_hostile;
 mod import_kill;
+mod mirrors;
