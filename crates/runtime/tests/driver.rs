@@ -70,6 +70,7 @@ impl Stage {
             instruction_names: Vec::new(),
             jitter: || 0.0,
             network: None,
+            checkpoints: None,
         };
         Driver::new(parts, &records).unwrap()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use recto_protocol::AttemptId;
 use recto_protocol::ports::log::{Chunks, Log};
-use recto_protocol::record::{Checkpointed, Warning, WorkSettled};
+use recto_protocol::record::{Warning, WorkSettled};
 use recto_protocol::settings::Settings;
 use recto_protocol::task::{Repository, Task};
 use recto_runtime::opening::Opening;
@@ -79,12 +79,6 @@ pub trait Workplace: Send + Sync {
 
     /// Things that users should know of how the place was made.
     fn warnings(&mut self) -> Vec<Warning>;
-
-    /// Writes the whole work tree down. None when there is no repository to write it to.
-    ///
-    /// # Errors
-    /// Why it could not be written.
-    async fn checkpoint(&self) -> Result<Option<Checkpointed>, WorkplaceError>;
 
     /// Brings the agent's commits out of the cell, commits what it left, and says what there is. The
     /// cell must still live.

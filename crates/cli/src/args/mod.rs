@@ -3,6 +3,7 @@
 mod cell;
 mod exec;
 mod network;
+mod serve;
 mod sessions;
 
 use clap::{Parser, Subcommand};
@@ -12,6 +13,7 @@ pub use cell::{
 };
 pub use exec::{AskArgs, ExecArgs, ExecCommand, RunArgs};
 pub use network::NetworkArgs;
+pub use serve::{Role, ServeArgs};
 pub use sessions::{SessionsArgs, SessionsCommand};
 
 const AFTER_HELP: &str = "\

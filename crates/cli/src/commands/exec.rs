@@ -383,6 +383,7 @@ async fn assemble(
         instruction_names: settled.instruction_names.clone(),
         jitter: agent::jitter,
         network: Some(network),
+        checkpoints: None,
     };
     let earlier = std::mem::take(&mut stored.records);
     let mut driver = Driver::new(parts, &earlier)

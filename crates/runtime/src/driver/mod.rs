@@ -1,5 +1,6 @@
 //! The loop: ask the core what to do, do it, record what came of it.
 
+mod checkpoint;
 mod checks;
 mod compact;
 pub(crate) mod control;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use recto_agent::{Next, Session};
 use recto_protocol::ports::cell::{Cell, CellError};
+use recto_protocol::ports::checkpoints::Checkpoints;
 use recto_protocol::ports::files::Files;
 use recto_protocol::ports::log::{Chunks, Log, LogError};
 use recto_protocol::ports::model::Model;
@@ -55,6 +57,9 @@ pub struct Parts {
     pub jitter: fn() -> f64,
     /// What commands ask for outside the cell, to be recorded.
     pub network: Option<mpsc::Receiver<NetworkRequested>>,
+    /// Who writes the work tree down after each step that may have changed it; none where nobody
+    /// goes back to earlier steps.
+    pub checkpoints: Option<Arc<dyn Checkpoints>>,
 }
 
 /// Drives one session. Owns its log.
@@ -81,6 +86,10 @@ pub struct Driver {
     schema: Option<Schema>,
     /// Whether it is to stop between two steps.
     yields: bool,
+    checkpoints: Option<Arc<dyn Checkpoints>>,
+    /// Whether files may have changed since the last checkpoint.
+    is_changed: bool,
+    last_tree: Option<String>,
 }
 
 /// What a turn begins with.
@@ -147,6 +156,9 @@ impl Driver {
             deadline: None,
             schema: None,
             yields: false,
+            checkpoints: parts.checkpoints,
+            is_changed: false,
+            last_tree: None,
             session,
         })
     }
@@ -271,6 +283,7 @@ impl Driver {
                 }
                 Next::CallModel(request) => {
                     if self.stream.is_none() && self.pause.is_none() {
+                        self.checkpoint().await?;
                         self.call_model(request).await?;
                     }
                     self.wait().await?;
@@ -396,6 +409,7 @@ impl Driver {
         };
         let gone = result.cell_gone;
         let touched = self.instructions.touched(&call, &result.effect);
+        self.note_effect(&result.effect);
         let mut bodies = vec![finished(&call, result, took)];
         bodies.extend(touched);
         self.record(bodies).await?;
@@ -432,6 +446,7 @@ impl Driver {
         }
         self.stream = None;
         self.stop_tools(&outcome).await?;
+        self.checkpoint().await?;
         let turn = self.session.turn_totals();
         let ended = TurnEnded {
             turn: self.session.turns(),

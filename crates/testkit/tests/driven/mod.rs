@@ -66,6 +66,7 @@ pub(crate) async fn take_over(home: &Home, repo: &Repository, model: Arc<dyn Mod
         instruction_names: Vec::new(),
         jitter: || 0.5,
         network: None,
+        checkpoints: None,
     };
     let mut driver = Driver::new(parts, &records).unwrap();
     let attached = DriverAttached {

@@ -4,6 +4,7 @@
 //! directory for each attempt with its work tree, its outputs, its patches' journals, and what its
 //! cell has changed in `.git` and not handed out yet.
 
+mod checkpoints;
 mod fetch;
 mod place;
 

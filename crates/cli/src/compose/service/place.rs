@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use recto_protocol::ports::checkpoints::Checkpoints;
 use recto_protocol::ports::files::Files;
 use recto_protocol::ports::log::Log;
 use recto_protocol::ports::model::Model;
-use recto_protocol::record::{Checkpointed, NetworkRequested, Warning, WorkSettled};
+use recto_protocol::record::{NetworkRequested, Warning, WorkSettled};
 use recto_protocol::settings::Mode;
 use recto_protocol::{AttemptId, SessionId};
 use recto_runtime::opening::Opening;
@@ -15,11 +16,12 @@ use recto_runtime::{Parts, Sink};
 use recto_service::{Job, Settled as Work, Workplace, WorkplaceError};
 use recto_store::ChunkFiles;
 use recto_workspace::git::{
-    Author, DiffOptions, Git, Mirror, Oid, OpenOptions, Repository, Seed, Trusted,
+    Author, DiffOptions, Git, Mirror, Oid, OpenOptions, Repository, Trusted,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::checkpoints::{self, TreeCheckpoints};
 use super::fetch::Fetches;
 use super::{failed, told};
 use crate::args::RunArgs;
@@ -59,6 +61,7 @@ pub(super) struct Place {
     model: Arc<dyn Model>,
     launched: Launched,
     network: Option<mpsc::Receiver<NetworkRequested>>,
+    checkpoints: Option<Arc<TreeCheckpoints>>,
     import: Option<Import>,
     view: Option<View>,
     warnings: Vec<Warning>,
@@ -107,6 +110,15 @@ impl Place {
         let import = Import::begin(home, repository, &policy)
             .await
             .map_err(told)?;
+        let checkpoints = match repository.filter(|_| spec.mode == Mode::Code) {
+            Some(repository) => {
+                let opened = TreeCheckpoints::open(git, repository, &directory.join("trusted"));
+                Some(Arc::new(
+                    opened.map_err(|e| failed("watch the work tree", &e))?,
+                ))
+            }
+            None => None,
+        };
         let id = session(&job.attempt);
         let (view, problem) = View::within(&directory.join("layers"), &id, &policy);
         warnings.extend(problem.map(|text| warning("git", text)));
@@ -153,6 +165,7 @@ impl Place {
             model,
             launched,
             network: Some(network),
+            checkpoints,
             import,
             view: Some(view),
             warnings,
@@ -169,20 +182,14 @@ impl Place {
         &self,
         repository: &Repository,
     ) -> Result<(Option<Oid>, Vec<Warning>), WorkplaceError> {
-        let options = OpenOptions {
-            seed: Seed::Head,
-            ..OpenOptions::default()
-        };
         let cannot = |error: &dyn std::error::Error| failed("look at the work tree", error);
-        let mut trusted =
-            Trusted::temporary(&self.git, repository, options).map_err(|e| cannot(&e))?;
+        let Some(checkpoints) = &self.checkpoints else {
+            return Ok((None, Vec::new()));
+        };
+        let mut trusted = checkpoints.trusted.lock().await;
         let checkpoint = trusted.work_tree_tree().await.map_err(|e| cannot(&e))?;
         let skipped = checkpoint.skipped.iter().map(|skipped| {
-            let text = format!(
-                "{} is not in the result: {:?}",
-                skipped.path.display(),
-                skipped.reason
-            );
+            let text = format!("{} is not in the result", checkpoints::words(skipped));
             warning("left_out", text)
         });
         let warnings = skipped.collect();
@@ -268,15 +275,15 @@ impl Workplace for Place {
             instruction_names: self.settled.instruction_names.clone(),
             jitter: agent::jitter,
             network: self.network.take(),
+            checkpoints: self
+                .checkpoints
+                .clone()
+                .map(|one| one as Arc<dyn Checkpoints>),
         }
     }
 
     fn warnings(&mut self) -> Vec<Warning> {
         std::mem::take(&mut self.warnings)
-    }
-
-    async fn checkpoint(&self) -> Result<Option<Checkpointed>, WorkplaceError> {
-        Ok(None)
     }
 
     async fn settle(&mut self) -> Result<Work, WorkplaceError> {
