@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fakes::{FakeCell, MemoryLog, Replies, Reply, Tree};
+use fakes::{FakeCell, MemoryLog, Replies, Reply, Tree, Trees};
 use recto_protocol::policy::{Access, Policy};
 use recto_protocol::ports::cell::CellError;
+use recto_protocol::ports::checkpoints::Checkpoints;
 use recto_protocol::ports::model::{ErrorKind, ModelError};
 use recto_protocol::profile::{CompactionWay, Profile};
 use recto_protocol::record::{
@@ -33,6 +34,7 @@ struct Stage {
     cell: Arc<FakeCell>,
     tree: Tree,
     limits: Limits,
+    checkpoints: Option<Arc<Trees>>,
 }
 
 impl Stage {
@@ -45,6 +47,7 @@ impl Stage {
             cell: Arc::default(),
             tree: Tree::default(),
             limits: Limits::default(),
+            checkpoints: None,
         }
     }
 
@@ -70,7 +73,10 @@ impl Stage {
             instruction_names: Vec::new(),
             jitter: || 0.0,
             network: None,
-            checkpoints: None,
+            checkpoints: self
+                .checkpoints
+                .clone()
+                .map(|one| one as Arc<dyn Checkpoints>),
         };
         Driver::new(parts, &records).unwrap()
     }
@@ -546,4 +552,51 @@ async fn retries_of_a_compaction_are_told() {
     let told = told.unwrap();
     assert_eq!(told.code, "compaction_retry");
     assert!(told.message.ends_with(": busy"), "{}", told.message);
+}
+
+#[tokio::test]
+async fn steps_that_may_have_changed_files_are_written_down() {
+    let mut stage = Stage::new([
+        calls("update_plan", &json!({"plan": []})),
+        runs("one"),
+        runs("two"),
+        runs("three"),
+        says("done"),
+    ]);
+    // The second command changed nothing; after the third the tree can't be written.
+    stage.checkpoints = Some(Trees::new([Ok("t1"), Ok("t1"), Err("disk full")]));
+    assert_eq!(stage.turn().await.unwrap(), completed());
+    let told: Vec<String> = stage
+        .records()
+        .into_iter()
+        .filter_map(|body| match body {
+            Body::Checkpointed(written) => Some(written.tree),
+            Body::Warning(warning) => Some(warning.message),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["t1", "disk full"]);
+    let kinds = stage.kinds();
+    let at = |kind: &str| kinds.iter().position(|one| one == kind).unwrap();
+    // Durable before the model is asked again.
+    assert_eq!(kinds[at("checkpoint.written") + 1], "step.started");
+}
+
+#[tokio::test]
+async fn a_driver_that_yields_leaves_the_turn_to_another_one() {
+    let mut stage = Stage::new([runs("one"), says("done")]);
+    let mut driver = stage.driver();
+    driver.handle().send(Control::Yield);
+    let yielded = driver.run_turn(input("x")).await;
+    assert!(matches!(yielded, Err(DriverError::Yielded)), "{yielded:?}");
+    assert!(driver.session().is_running());
+    // What it had begun is whole in the log; what it had not is not there.
+    let records = stage.log.records.lock().unwrap().clone();
+    stage.before = records[1..]
+        .iter()
+        .map(|one| (one.at, one.body.clone()))
+        .collect();
+    let mut next = stage.driver();
+    assert_eq!(next.run_rest().await.unwrap(), Some(completed()));
+    assert_eq!(stage.cell.spawned.lock().unwrap().len(), 1);
 }
