@@ -130,6 +130,25 @@ const OPENS: &[(i64, u8, u8)] = &[
     (libc::SYS_open, 1, 2),
 ];
 
+/// Calls that send a signal to the process, or thread, that their first argument names.
+const SIGNALS: &[i64] = &[
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_tgkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+];
+
+/// The same number everywhere but on architectures that no filter is made for; `libc` lacks it.
+const F_SETSIG: u64 = 10;
+
+/// Calls that make a node, and which of their arguments is its kind and mode.
+const NODES: &[(i64, u8)] = &[
+    (libc::SYS_mknodat, 2),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, 1),
+];
+
 /// Flags that make a file: `O_CREAT`, and what `O_TMPFILE` adds to `O_DIRECTORY`.
 const MAKES: [u64; 2] = [
     libc::O_CREAT as u64,
@@ -153,6 +172,18 @@ pub(crate) fn program(may_set_ids: bool) -> Result<Bytes, CellError> {
         .get_or_init(|| compile(may_set_ids).ok())
         .clone()
         .ok_or_else(unavailable)
+}
+
+/// The filter inside a container with a kernel of its own: the same, and what that kernel leaves out.
+pub(crate) fn container_program() -> Result<Bytes, CellError> {
+    let compiled = || -> Result<Bytes, seccompiler::Error> {
+        let mut rules = rules()?;
+        for (number, more) in set_id_rules()?.into_iter().chain(container_rules()?) {
+            rules.entry(number).or_insert_with(Vec::new).extend(more);
+        }
+        filter_of(rules)
+    };
+    compiled().map_err(|_| unavailable())
 }
 
 /// The filter for a container's runtime, which writes files in the name of commands: it makes no
@@ -194,6 +225,11 @@ fn compile(may_set_ids: bool) -> Result<Bytes, seccompiler::Error> {
     if !may_set_ids {
         rules.extend(set_id_rules()?);
     }
+    filter_of(rules)
+}
+
+/// The whole filter: what fails in other ways than with EPERM first, then the rules.
+fn filter_of(rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<Bytes, seccompiler::Error> {
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,
@@ -305,6 +341,30 @@ fn set_id_rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Error>
                 has(*flags, makes)?,
                 has(*mode, bit)?,
             ])?);
+        }
+        rules.insert(*number, refused);
+    }
+    Ok(rules)
+}
+
+/// What the machine's kernel does by itself and gVisor's does not: it protects PID 1 from signals,
+/// and asks for a capability before it makes a device node.
+fn container_rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Error> {
+    const PID_1: u64 = 1;
+    let is = |argument, value| SeccompCondition::new(argument, Len::Dword, Op::Eq, value);
+    let mut rules = BTreeMap::new();
+    for number in SIGNALS {
+        rules.insert(*number, vec![SeccompRule::new(vec![is(0, PID_1)?])?]);
+    }
+    // Lets a descriptor send any signal to its owner, whom nothing here can see.
+    let set_signal = is(1, F_SETSIG)?;
+    rules.insert(libc::SYS_fcntl, vec![SeccompRule::new(vec![set_signal])?]);
+    for (number, mode) in NODES {
+        let mut refused = Vec::new();
+        for kind in [libc::S_IFCHR, libc::S_IFBLK] {
+            let is_kind = Op::MaskedEq(libc::S_IFMT.into());
+            let kind = SeccompCondition::new(*mode, Len::Dword, is_kind, kind.into())?;
+            refused.push(SeccompRule::new(vec![kind])?);
         }
         rules.insert(*number, refused);
     }

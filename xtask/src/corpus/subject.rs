@@ -98,7 +98,10 @@ impl Subject {
 
     pub(super) fn recto(backend: Option<String>) -> Self {
         Self {
-            name: "recto".to_owned(),
+            name: match &backend {
+                Some(backend) => format!("recto {backend}"),
+                None => "recto".to_owned(),
+            },
             words: recto,
             backend,
         }

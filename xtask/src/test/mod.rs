@@ -66,7 +66,8 @@ fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<()> {
     // Last of the test runs, so that its summary is the last one of the log.
     steps.run("tests", || perform(&mut runner.tests()))?;
     if let Some(binary) = binary.filter(|_| options.packages.is_empty()) {
-        steps.run("escape corpus", || crate::corpus::all(binary))?;
+        steps.run("escape corpus", || crate::corpus::all(binary.clone()))?;
+        steps.run("escape corpus, gVisor", || crate::corpus::gvisor(binary))?;
     }
     if options.packages.is_empty() {
         steps.run("tidy", || crate::tidy::run(true))?;

@@ -20,6 +20,8 @@ const INIT: &str = "/.recto/init";
 const NAMESPACES: &str = "Choose the other backend: `cell.backend = \"namespaces\"`.";
 /// What gVisor makes itself.
 const HOSTED: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// What it makes there and no other cell has: FUSE and tunnels.
+const DEVICES: [&str; 2] = ["/dev/fuse", "/dev/net"];
 /// What commands can't tell from a cell's usual scratch places.
 const SCRATCH: [(&str, &str); 3] = [("/tmp", "1777"), ("/run", "755"), ("/dev/shm", "1777")];
 /// The user inside when an ordinary user runs it: the only one there is, and the user's own on disk.
@@ -61,6 +63,7 @@ pub(super) fn contain(spec: &CellSpec, orders: &mut Setup) -> Result<Setup, Cell
         }));
         places.push(at);
     }
+    mounts.extend(hidden());
     mounts.extend(shared(&orders.mounts, &places));
     orders.mounts.push(Mount {
         at: INIT.into(),
@@ -88,6 +91,15 @@ pub(super) fn contain(spec: &CellSpec, orders: &mut Setup) -> Result<Setup, Cell
         places,
     });
     Ok(inside)
+}
+
+/// Closed directories over what `runsc` adds to `/dev` and no other cell has.
+fn hidden() -> [Value; 2] {
+    DEVICES.map(|at| {
+        json!({
+            "destination": at, "type": "tmpfs", "source": "tmpfs", "options": ["ro", "mode=0"],
+        })
+    })
 }
 
 /// What is named apart from the root: what may change from outside, and what lies in a scratch

@@ -231,9 +231,9 @@ fn give_birth(spec: &CellSpec) -> Result<Birth, CellError> {
     let mut bytes = Vec::new();
     put_orders(&mut bytes, orders, filter);
     if let Some(inside) = inside {
-        // The launcher takes its own and leaves these; no call of the container reaches a kernel
-        // that a filter would protect.
-        put_orders(&mut bytes, inside, bytes::Bytes::new());
+        // The launcher takes its own and leaves these.
+        let (inside, filter) = inside;
+        put_orders(&mut bytes, inside, filter);
     }
     stream
         .write_all(&bytes)
@@ -260,7 +260,7 @@ fn is_forbidden(error: &io::Error) -> bool {
 /// What to build, for the launcher and for a container's inside, and the filter.
 struct Prepared {
     plan: Plan,
-    inside: Option<wire::Setup>,
+    inside: Option<(wire::Setup, bytes::Bytes)>,
     filter: bytes::Bytes,
 }
 
@@ -273,7 +273,8 @@ fn prepare(spec: &CellSpec) -> Result<Prepared, CellError> {
     };
     let mut inside = None;
     if spec.backend == Backend::Gvisor && plan.setup.isolation != Isolation::Direct {
-        inside = Some(gvisor::contain(spec, &mut plan.setup)?);
+        let container = gvisor::contain(spec, &mut plan.setup)?;
+        inside = Some((container, seccomp::container_program()?));
         filter = seccomp::runtime_program()?;
     }
     Ok(Prepared {

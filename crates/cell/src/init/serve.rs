@@ -23,10 +23,12 @@ const MAX_COMMANDS: usize = 4096;
 
 /// Serves until the stream ends, then takes everything along.
 pub(super) fn run(link: Link, setup: Setup, eyes: Eyes) -> ExitCode {
-    let Ok(children) = child_signals() else {
+    let direct = setup.isolation == Isolation::Direct;
+    // A container's kernel lets commands end PID 1 by signals that the machine's keeps from it.
+    let deaf = setup.isolation == Isolation::Given;
+    let Ok(children) = child_signals(deaf) else {
         return ExitCode::FAILURE;
     };
-    let direct = setup.isolation == Isolation::Direct;
     let Ok(starter) = Starter::new(setup.env, &setup.cwd, direct) else {
         return ExitCode::FAILURE;
     };
@@ -328,14 +330,18 @@ fn timeout(at: Instant) -> Timespec {
 }
 
 /// A descriptor that becomes readable when a child ends.
-fn child_signals() -> std::io::Result<OwnedFd> {
-    // SAFETY: the set is a valid place that sigemptyset initialises; signalfd takes it by pointer
-    // and returns a new descriptor that nobody else owns.
+fn child_signals(deaf: bool) -> std::io::Result<OwnedFd> {
+    // SAFETY: the sets are valid places that sigemptyset and sigfillset initialise; signalfd takes
+    // one by pointer and returns a new descriptor that nobody else owns.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGCHLD);
-        libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+        let mut blocked = set;
+        if deaf {
+            libc::sigfillset(&mut blocked);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, &blocked, std::ptr::null_mut());
         let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         super::check(fd.into())?;
         Ok(OwnedFd::from_raw_fd(fd))

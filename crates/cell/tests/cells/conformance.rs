@@ -33,6 +33,11 @@ const EXCEPTIONS: &[(Backend, &str, &str)] = &[
     ),
     (Backend::Direct, "no_set_id_bits", "it isolates nothing"),
     (
+        Backend::Direct,
+        "what_the_kernel_refuses",
+        "it isolates nothing",
+    ),
+    (
         Backend::Gvisor,
         "a_terminals_characters",
         "its terminals pass ^C and ^D on as characters; a signal can be sent instead",
@@ -54,7 +59,7 @@ crate::every_backend! {
     streams_and_codes, the_place, spawn_errors, input_and_its_end, a_terminal, a_terminals_characters, caps_and_offsets,
     back_pressure, input_waits_for_its_reader, a_signal_for_the_group, kill_all, background_stays,
     many_at_once, isolates, figures, close, drop_ends_it, death_is_noticed,
-    a_silent_cell_is_killed, read_only_holds_for_files_too, no_set_id_bits,
+    a_silent_cell_is_killed, read_only_holds_for_files_too, no_set_id_bits, what_the_kernel_refuses,
 }
 
 pub async fn unless_excepted<F: Future<Output = ()>>(
@@ -360,6 +365,46 @@ async fn no_set_id_bits(backend: Backend) {
     }
     let made = std::fs::metadata(place.tree().join("4755")).unwrap();
     assert_eq!(made.mode() & 0o777, 0o700, "other bits are free: {text}");
+}
+
+async fn what_the_kernel_refuses(backend: Backend) {
+    let place = Place::new();
+    let cell = cell(&place, backend).await;
+    let script = r#"
+import ctypes, fcntl, os, signal, socket, stat
+
+def arrives(number):
+    here, there = socket.socketpair()
+    fcntl.fcntl(here, fcntl.F_SETOWN, 1)
+    if number:
+        fcntl.fcntl(here, 10, number)
+    fcntl.fcntl(here, fcntl.F_SETFL, os.O_ASYNC)
+    there.send(b"x")
+
+def unshare():
+    if ctypes.CDLL(None, use_errno=True).unshare(0x10000000):
+        raise OSError(ctypes.get_errno(), "unshare")
+    print("entered a user namespace")
+
+def node(kind, number):
+    os.mknod("/tmp/node", kind | 0o600, number)
+    print("made a device")
+
+tries = [lambda number=number: os.kill(1, number) for number in range(1, 65)]
+tries += [lambda: arrives(0), lambda: arrives(signal.SIGKILL), unshare]
+tries += [lambda: node(stat.S_IFCHR, os.makedev(1, 1)), lambda: node(stat.S_IFBLK, os.makedev(8, 0))]
+tries += [lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15) and print("heard devices")]
+tries += [lambda at=at: os.open(at, os.O_RDONLY) and print("opened", at) for at in ("/dev/fuse", "/dev/net/tun")]
+for each in tries:
+    try:
+        each()
+    except OSError:
+        pass
+"#;
+    let (text, status) = run(&cell, crate::support::python(script)).await;
+    assert_eq!((&*text, status), ("", ExitStatus::Code(0)));
+    // PID 1 has outlived every signal.
+    assert_eq!(run(&cell, sh("echo after")).await.0, "after\n");
 }
 
 async fn isolates(backend: Backend) {
