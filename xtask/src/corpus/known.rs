@@ -49,6 +49,13 @@ const GVISOR: &[Known] = &[
         reason: "its /proc shows everybody the memory map and the list of descriptors of every process; PID 1 can't be traced, its memory and descriptors can't be opened, and its environment is empty",
     },
     Known {
+        ids: &["limit_files"],
+        modes: &[Mode::Service],
+        users: &[User::Root],
+        always: true,
+        reason: "its tmpfs knows no limit of files; what they take is memory of the cell, which is limited",
+    },
+    Known {
         ids: &["sys_knobs"],
         modes: EVERY,
         users: ORDINARY,

@@ -142,13 +142,14 @@ fn launch(ends: &mut Ends, setup: &Setup, filter: &[u8]) -> Result<Stage, Failed
     Ok(Stage::Inside(eyes))
 }
 
-/// What is left to give up inside a container. Its limits are the container's.
+/// What is left to give up inside a container. What all of it may take is limited from outside.
 fn give_up(setup: &Setup, filter: &[u8]) -> Result<(), Failed> {
     privileges::no_core_dumps()?;
+    privileges::limits(&setup.limits)?;
     namespaces::become_user(setup)?;
     privileges::drop_what_is_left(setup.uid)?;
     if filter.is_empty() {
-        // A container whose system calls reach no kernel of ours.
+        // Somebody else's container has one already.
         return Ok(());
     }
     privileges::filter(filter)

@@ -38,6 +38,11 @@ const EXCEPTIONS: &[(Backend, &str, &str)] = &[
         "it isolates nothing",
     ),
     (
+        Backend::Direct,
+        "bounds_of_one_process",
+        "it limits nothing",
+    ),
+    (
         Backend::Gvisor,
         "a_terminals_characters",
         "its terminals pass ^C and ^D on as characters; a signal can be sent instead",
@@ -60,6 +65,7 @@ crate::every_backend! {
     back_pressure, input_waits_for_its_reader, a_signal_for_the_group, kill_all, background_stays,
     many_at_once, isolates, figures, close, drop_ends_it, death_is_noticed,
     a_silent_cell_is_killed, read_only_holds_for_files_too, no_set_id_bits, what_the_kernel_refuses,
+    bounds_of_one_process,
 }
 
 pub async fn unless_excepted<F: Future<Output = ()>>(
@@ -405,6 +411,25 @@ for each in tries:
     assert_eq!((&*text, status), ("", ExitStatus::Code(0)));
     // PID 1 has outlived every signal.
     assert_eq!(run(&cell, sh("echo after")).await.0, "after\n");
+}
+
+async fn bounds_of_one_process(backend: Backend) {
+    let place = Place::new();
+    let mut spec = place.spec();
+    spec.backend = backend;
+    spec.limits.disk_bytes = 8 << 20;
+    spec.limits.open_files = 100;
+    let cell = launch(spec).await.unwrap();
+    let script = "import os, resource
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+file = os.open('sparse', os.O_CREAT | os.O_WRONLY)
+try:
+    os.pwrite(file, b'x', 9 << 20)
+except OSError as error:
+    print(error.strerror)
+";
+    let (text, _) = run(&cell, crate::support::python(script)).await;
+    assert_eq!(text, "100\nFile too large\n");
 }
 
 async fn isolates(backend: Backend) {
