@@ -46,10 +46,11 @@ pub(super) fn row(
     user: User,
     mode: Mode,
     command: &str,
-    filter: &str,
+    options: &Options,
 ) -> anyhow::Result<Vec<Verdict>> {
     let given = stage.given().context("the given corpus isn't there")?;
-    let ids = ids(&given.join("manifest.json"), filter)?;
+    let manifest = serde_json::from_slice(&fs::read(given.join("manifest.json"))?)?;
+    let ids = ids(&manifest, mode, options)?;
     let chunks: Vec<&[String]> = ids.chunks(TOGETHER).collect();
     let rows = pool::each(&chunks, |chunk| {
         run(stage, &given, user, mode, command, chunk)
@@ -65,15 +66,23 @@ pub(super) fn row(
     Ok(verdicts)
 }
 
-fn ids(manifest: &Path, filter: &str) -> anyhow::Result<Vec<String>> {
-    let value: Value = serde_json::from_slice(&fs::read(manifest)?)?;
-    let cases = value["cases"]
+fn ids(manifest: &Value, mode: Mode, options: &Options) -> anyhow::Result<Vec<String>> {
+    let cases = manifest["cases"]
         .as_array()
         .context("the given manifest has no cases")?;
+    let expected = mode.expected();
+    let is_in_force = |tag: &Value| tag.as_str().is_some_and(|tag| expected.contains(&tag));
+    let is_wanted = |case: &&Value| {
+        let tags = case["must_stop"].as_array();
+        // Honest programs carry none.
+        !options.only_required
+            || tags.is_none_or(|tags| tags.is_empty() || tags.iter().any(is_in_force))
+    };
     let ids = cases
         .iter()
+        .filter(is_wanted)
         .filter_map(|case| case["id"].as_str().map(str::to_owned));
-    Ok(ids.filter(|id| id.contains(filter)).collect())
+    Ok(ids.filter(|id| id.contains(&options.filter)).collect())
 }
 
 fn run(
@@ -111,4 +120,27 @@ fn run(
     let value: Value = serde_json::from_slice(&text)?;
     let rows = value["rows"].as_array().into_iter().flatten();
     Ok(rows.map(|row| Verdict::of_given(row, &expected)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Mode, Options, ids};
+
+    #[test]
+    fn honest_programs_are_required_and_so_is_what_a_mode_must_stop() {
+        let case = |id: &str, tags: &[&str]| json!({ "id": id, "must_stop": tags });
+        let manifest = json!({ "cases": [case("a", &["limits"]), case("b", &["isolate"]), case("ctl_c", &[])] });
+        let of = |mode, only_required| {
+            let options = Options {
+                only_required,
+                ..Options::default()
+            };
+            ids(&manifest, mode, &options).unwrap()
+        };
+        assert_eq!(of(Mode::Workspace, false), ["a", "b", "ctl_c"]);
+        assert_eq!(of(Mode::Workspace, true), ["b", "ctl_c"]);
+        assert_eq!(of(Mode::Service, true), ["a", "b", "ctl_c"]);
+    }
 }

@@ -45,6 +45,7 @@ Options:
       --backend NAME     Ask for this kind of cell
       --binary PATH      The recto to test (default: $RECTO_BIN, else the release build)
       --filter TEXT      Only attempts whose name contains TEXT
+      --required         Only attempts that the mode must stop, and honest programs
       --beside NAME      Also run bwrap or codex, and print the tables side by side
       --no-proof         Leave out the run without isolation
       --json             Print the results as JSON
@@ -90,6 +91,7 @@ pub(crate) fn gvisor(binary: PathBuf) -> anyhow::Result<()> {
         users: vec![user],
         // The run in the usual cells has it.
         without_proof: true,
+        only_required: true,
         ..Options::default()
     })
 }
@@ -167,10 +169,10 @@ fn row(
     let command = subject.command(stage, mode);
     let mut verdicts = Vec::new();
     if options.which != Which::Given {
-        verdicts.extend(own::row(stage, user, mode, &command, &options.filter)?);
+        verdicts.extend(own::row(stage, user, mode, &command, options)?);
     }
     if options.which != Which::Own && stage.given().is_some() {
-        verdicts.extend(given::row(stage, user, mode, &command, &options.filter)?);
+        verdicts.extend(given::row(stage, user, mode, &command, options)?);
     }
     let row = Row {
         mode,

@@ -31,6 +31,8 @@ pub(super) struct Options {
     pub(super) filter: String,
     pub(super) beside: Vec<String>,
     pub(super) without_proof: bool,
+    /// Leaves out what a mode need not stop.
+    pub(super) only_required: bool,
     pub(super) as_json: bool,
 }
 
@@ -46,6 +48,7 @@ impl Default for Options {
             filter: String::new(),
             beside: Vec::new(),
             without_proof: false,
+            only_required: false,
             as_json: false,
         }
     }
@@ -76,6 +79,7 @@ impl Options {
                 "--filter" => options.filter = value()?,
                 "--beside" => options.beside.push(value()?),
                 "--no-proof" => options.without_proof = true,
+                "--required" => options.only_required = true,
                 "--json" => options.as_json = true,
                 other => bail!("corpus doesn't know `{other}`; see cargo xtask corpus --help"),
             }
@@ -105,7 +109,8 @@ mod tests {
         assert_eq!(options.modes, [Mode::Service]);
         assert_eq!(options.users, [User::Root]);
         assert_eq!(options.filter, "net");
-        assert!(options.as_json);
+        assert!(options.as_json && !options.only_required);
+        assert!(parse("--required").unwrap().only_required);
         let options = parse("--given --json").unwrap();
         assert_eq!(
             (options.which, options.given, options.as_json),

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
+use super::options::Options;
 use super::pool;
 use super::stage::{Stage, User};
 use super::subject::{HOST_GIT, Mode};
@@ -15,6 +16,7 @@ struct Attempt {
     id: String,
     /// As whom it can prove itself: `anyone`, `root` or `user`.
     needs: String,
+    tags: Vec<String>,
 }
 
 /// Runs every attempt under a command.
@@ -23,10 +25,14 @@ pub(super) fn row(
     user: User,
     mode: Mode,
     command: &str,
-    filter: &str,
+    options: &Options,
 ) -> anyhow::Result<Vec<Verdict>> {
     let expected = mode.expected();
-    pool::each(&attempts(stage, user, filter)?, |attempt| {
+    let mut attempts = attempts(stage, user, &options.filter)?;
+    if options.only_required {
+        attempts.retain(|attempt| attempt.tags.iter().any(|tag| expected.contains(&&**tag)));
+    }
+    pool::each(&attempts, |attempt| {
         Ok(Verdict::of_own(
             &run(stage, user, &attempt.id, command)?,
             &expected,
@@ -84,12 +90,13 @@ fn attempts(stage: &Stage, user: User, filter: &str) -> anyhow::Result<Vec<Attem
 
 fn attempt(value: &Value) -> anyhow::Result<Attempt> {
     let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let tags = value["stops"].as_array().into_iter().flatten();
+    let tags: Vec<&str> = tags.filter_map(Value::as_str).collect();
     let attempt = Attempt {
         id: text("id"),
         needs: text("needs"),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
     };
-    let tags = value["stops"].as_array().into_iter().flatten();
-    let tags: Vec<&str> = tags.filter_map(Value::as_str).collect();
     let known: Vec<&str> = Mode::ALL.iter().flat_map(|mode| mode.expected()).collect();
     // A slip in a tag would make an attempt that nothing has to stop.
     if tags.is_empty() || tags.iter().any(|tag| !known.contains(tag)) {
