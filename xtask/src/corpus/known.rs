@@ -56,6 +56,13 @@ const GVISOR: &[Known] = &[
         reason: "its tmpfs knows no limit of files; what they take is memory of the cell, which is limited",
     },
     Known {
+        ids: &["limit_zombies"],
+        modes: &[Mode::Service],
+        users: &[User::Root],
+        always: false,
+        reason: "it makes processes so slowly that on a busy machine the attempt's time is up before the limit is met",
+    },
+    Known {
         ids: &["sys_knobs"],
         modes: EVERY,
         users: ORDINARY,
