@@ -46,7 +46,7 @@ const GVISOR: &[Known] = &[
         modes: EVERY,
         users: ANYONE,
         always: true,
-        reason: "its /proc shows everybody the memory map and the list of descriptors of every process; PID 1 can't be traced, its memory and descriptors can't be opened, and its environment is empty",
+        reason: "its /proc shows everybody the memory map, environment and descriptors of every process; PID 1 can't be traced, its memory and its stream to the harness can't be opened, its environment is the home's path, and what else it holds are the tree and the commands' pipes",
     },
     Known {
         ids: &["limit_files"],
