@@ -16,6 +16,12 @@ use crate::layout::is_chunk_id;
 /// Ids tried before giving up: more than one session can use.
 const TRIES: u64 = 1 << 20;
 
+/// The SHA-256 of bytes, as lower-case hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The ids of one session's chunks, in an order that only the session's id decides.
 #[derive(Debug)]
 pub(crate) struct Ids {

@@ -17,7 +17,7 @@ mod memory;
 mod session;
 mod sessions;
 
-pub use chunk::ChunkFiles;
+pub use chunk::{ChunkFiles, sha256};
 pub use error::{
     CreateError, ExportError, FileError, ForkError, ListError, ReadError, RemoveError, ResumeError,
 };

@@ -8,7 +8,6 @@ use std::time::Instant;
 use recto_protocol::task::Repository;
 use recto_service::WorkplaceError;
 use recto_workspace::git::{Found, Git, Mirror, Reach, RunError};
-use sha2::{Digest as _, Sha256};
 
 use super::failed;
 use crate::compose::home::{Home, variable};
@@ -101,12 +100,8 @@ impl Fetches {
 
     /// The mirror that a place borrows from, without fetching.
     pub(super) fn directory_of(&self, url: &str) -> PathBuf {
-        let hash = Sha256::digest(url.as_bytes());
-        let name: String = hash[..12]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        self.directory.join(format!("{name}.git"))
+        let hash = recto_store::sha256(url.as_bytes());
+        self.directory.join(format!("{}.git", &hash[..24]))
     }
 }
 
