@@ -1,0 +1,161 @@
+//! What is said to attempts.
+
+use async_trait::async_trait;
+use recto_protocol::ports::tasks::StoreError;
+use recto_protocol::task::{Message, NewMessage, Said, State};
+use recto_protocol::{AttemptId, Record};
+
+use super::log;
+use super::read::{json, state, to_json};
+use crate::sql::{Connection, Database, Failure, Lock, Operation, Row, values};
+
+const READ: &str = "read an inbox";
+/// Why an attempt is queued again when somebody says something to it.
+const MESSAGE_CAME: &str = "a message came";
+
+/// Reads the messages after a number.
+pub(super) async fn read(
+    database: &Database,
+    attempt: &AttemptId,
+    after: u64,
+) -> Result<Vec<Message>, StoreError> {
+    let query = "select number, at, said from message where attempt = $1 and number > $2 \
+        order by number";
+    let rows = database.fetch(READ, query, values![attempt, after]).await?;
+    let read = |row: &Row| {
+        let number = row.count("number")?;
+        let name = format!("message {number} to attempt {attempt}");
+        Ok(Message {
+            number,
+            at: row.number("at")?,
+            said: json(&row.text("said")?, "text", &name)?,
+        })
+    };
+    let messages: Result<_, Failure> = rows.iter().map(read).collect();
+    messages.map_err(|failure| failure.told(READ))
+}
+
+/// Puts a message into an inbox. Gives none when there is no such attempt.
+pub(super) struct Send {
+    pub(super) attempt: AttemptId,
+    pub(super) message: NewMessage,
+    pub(super) at: i64,
+}
+
+#[async_trait]
+impl Operation for Send {
+    const ACTION: &'static str = "send a message";
+    type Output = Option<u64>;
+
+    async fn run(&self, on: &mut Connection<'_>) -> Result<Option<u64>, Failure> {
+        let attempt = &self.attempt;
+        let query = "select state, worker, records, bytes, messages, taken from attempt \
+            where id = $1";
+        let rows = on
+            .fetch_locked(Lock::Exclusive, query, values![attempt])
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        if let Some(number) = self.known(on).await? {
+            return Ok(Some(number));
+        }
+        let number = row.count("messages")? + 1;
+        let update = "update attempt set messages = $2 where id = $1";
+        on.execute(update, values![attempt, number]).await?;
+        let NewMessage { said, key } = &self.message;
+        insert(on, attempt, number, self.at, key.clone(), said).await?;
+        // Who has a worker is told by the worker.
+        if row.optional_text("worker")?.is_none() {
+            self.act(on, row, number).await?;
+        }
+        Ok(Some(number))
+    }
+}
+
+impl Send {
+    /// The number from the first time.
+    async fn known(&self, on: &mut Connection<'_>) -> Result<Option<u64>, Failure> {
+        let Some(key) = &self.message.key else {
+            return Ok(None);
+        };
+        let query = "select number from message where attempt = $1 and send_key = $2";
+        let found = on.fetch_one(query, values![&self.attempt, key]).await?;
+        Ok(found.map(|row| row.count("number")).transpose()?)
+    }
+
+    /// Does what a message means for an attempt that no worker holds.
+    async fn act(&self, on: &mut Connection<'_>, row: &Row, number: u64) -> Result<(), Failure> {
+        let attempt = &self.attempt;
+        let state = state(row, attempt)?;
+        match &self.message.said {
+            Said::Text { .. } if state == State::Queued => {}
+            Said::Text { .. } => {
+                queue(on, attempt, row, self.at).await?;
+            }
+            // There is nothing to stop, now or later.
+            Said::Stop { .. } if state.has_ended() => {
+                let update = "update attempt set taken = $2 where id = $1 and taken = $2 - 1";
+                on.execute(update, values![attempt, number]).await?;
+            }
+            Said::Stop { by } => {
+                // Whoever is about to claim it holds nothing, and nobody ever had this number.
+                let update = "update attempt set epoch = epoch + 1 where id = $1";
+                on.execute(update, values![attempt]).await?;
+                let reason = format!("stopped by {by}");
+                log::enter(on, attempt, row, State::Cancelled, &reason, self.at).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Queues an attempt for a message, at the queue's end.
+pub(super) async fn queue(
+    on: &mut Connection<'_>,
+    attempt: &AttemptId,
+    row: &Row,
+    at: i64,
+) -> Result<Record, Failure> {
+    let update = "update attempt set queued_at = $2 where id = $1";
+    on.execute(update, values![attempt, at]).await?;
+    log::enter(on, attempt, row, State::Queued, MESSAGE_CAME, at).await
+}
+
+/// Whether the inbox holds a text that the log has not taken in. `row` is the attempt's.
+pub(super) async fn has_text(
+    on: &mut Connection<'_>,
+    attempt: &AttemptId,
+    row: &Row,
+) -> Result<bool, Failure> {
+    let taken = row.count("taken")?;
+    if row.count("messages")? <= taken {
+        return Ok(false);
+    }
+    let query = "select number from message where attempt = $1 and number > $2 \
+        and kind = 'text' limit 1";
+    let found = on.fetch_one(query, values![attempt, taken]).await?;
+    Ok(found.is_some())
+}
+
+/// Writes a message.
+pub(super) async fn insert(
+    on: &mut Connection<'_>,
+    attempt: &AttemptId,
+    number: u64,
+    at: i64,
+    key: Option<String>,
+    said: &Said,
+) -> Result<(), Failure> {
+    let kind = match said {
+        Said::Text { .. } => "text",
+        Said::Stop { .. } => "stop",
+    };
+    on.execute(
+        "insert into message (attempt, number, at, send_key, kind, said) \
+         values ($1, $2, $3, $4, $5, $6)",
+        values![attempt, number, at, key, kind, to_json(said)],
+    )
+    .await?;
+    Ok(())
+}
