@@ -60,6 +60,10 @@ text_id! {
     AttemptId
 }
 text_id! {
+    /// Names one token of the API: as the id of a task.
+    TokenId
+}
+text_id! {
     /// Names one worker, a process that runs attempts. Made anew at each start.
     WorkerId
 }

@@ -12,9 +12,10 @@ pub mod profile;
 pub mod record;
 pub mod settings;
 pub mod task;
+pub mod token;
 pub mod tool;
 pub mod usage;
 
-pub use id::{AttemptId, CallId, ChunkId, SessionId, TaskId, WorkerId};
+pub use id::{AttemptId, CallId, ChunkId, SessionId, TaskId, TokenId, WorkerId};
 pub use item::{Item, ItemError, View};
 pub use record::{Body, Record};

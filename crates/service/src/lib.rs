@@ -12,12 +12,14 @@ mod hints;
 mod log;
 mod service;
 mod standing;
+mod tokens;
 mod worker;
 mod workplace;
 
 pub use error::ServiceError;
 pub use feed::{Event, Live};
-pub use hints::Hints;
+pub use hints::{Hints, Listener};
 pub use service::{Outside, Page, Service};
+pub use tokens::Tokens;
 pub use worker::{Pace, Reaper, Worker, WorkerError};
 pub use workplace::{Difference, Job, Settled, Workplace, WorkplaceError, Workplaces};

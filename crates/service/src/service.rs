@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use recto_protocol::ports::tasks::{StoreError, TaskStore};
 use recto_protocol::task::{
-    Amendment, Filter, Message, NewMessage, NewRepository, NewTask, Repository, Said, State, Task,
+    Amendment, Attempt, Filter, Message, NewMessage, NewRepository, NewTask, Repository, Said, State, Task,
 };
 use recto_protocol::{AttemptId, ChunkId, Record, TaskId};
 
 use crate::error::ServiceError;
 use crate::feed::{Feeds, Live};
-use crate::hints::Hints;
+use crate::hints::{Hints, Listener};
 use crate::workplace::{Difference, Workplaces};
 
 /// What the service can't make by itself: time and chance.
@@ -199,6 +199,23 @@ impl Service {
         }
     }
 
+    /// The attempt with this number, and its task, which the beginning of its id is enough for.
+    ///
+    /// # Errors
+    /// When there is none, or several tasks begin so.
+    pub async fn attempt(&self, name: &str) -> Result<(Task, Attempt), ServiceError> {
+        let missing = || not_found("attempt", name);
+        let (prefix, number) = name.split_once('.').ok_or_else(missing)?;
+        let task = match self.task(prefix).await {
+            Err(ServiceError::NotFound { .. }) => return Err(missing()),
+            other => other?,
+        };
+        let wanted = format!("{}.{number}", task.id);
+        let mut attempts = task.attempts.iter();
+        let found = attempts.find(|one| one.id.as_str() == wanted).cloned();
+        Ok((task, found.ok_or_else(missing)?))
+    }
+
     async fn by_id(&self, id: &TaskId) -> Result<Task, ServiceError> {
         let task = self.store.task(id).await?;
         task.ok_or_else(|| not_found("task", id.as_str()))
@@ -225,7 +242,9 @@ impl Service {
         if !self.store.amend(id, amendment).await? {
             return Err(not_found("task", id.as_str()));
         }
-        self.by_id(id).await
+        let task = self.by_id(id).await?;
+        self.tell_of(&task);
+        Ok(task)
     }
 
     /// Removes a task with everything that belongs to it, on disk and in the store.
@@ -237,11 +256,19 @@ impl Service {
         if !self.store.remove(id).await? {
             return Err(not_found("task", id.as_str()));
         }
+        self.tell_of(&task);
         // What can't be removed now is an orphan from here on; a sweep takes it.
         for attempt in &task.attempts {
             self.places.remove(&attempt.id).await?;
         }
         Ok(())
+    }
+
+    /// Tells those who watch the list that a task has changed.
+    fn tell_of(&self, task: &Task) {
+        for attempt in &task.attempts {
+            self.hints.tell(&attempt.id);
+        }
     }
 
     /// Makes one more attempt of a task.
@@ -326,6 +353,11 @@ impl Service {
         self.feeds.watch(attempt, from)
     }
 
+    /// Hears which attempts change, of all tasks. Some may be missed.
+    pub fn changes(&self) -> Listener {
+        self.hints.listen()
+    }
+
     /// A part of a command's output.
     ///
     /// # Errors
@@ -386,14 +418,14 @@ impl Service {
     }
 }
 
-fn not_found(kind: &'static str, name: &str) -> ServiceError {
+pub(crate) fn not_found(kind: &'static str, name: &str) -> ServiceError {
     ServiceError::NotFound {
         kind,
         name: name.chars().take(100).collect(),
     }
 }
 
-fn invalid(field: &'static str, reason: impl Into<String>) -> ServiceError {
+pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> ServiceError {
     ServiceError::Invalid {
         field,
         reason: reason.into(),

@@ -6,3 +6,4 @@ pub mod files;
 pub mod log;
 pub mod model;
 pub mod tasks;
+pub mod tokens;
