@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use recto_protocol::ports::tasks::{StoreError, TaskStore};
 use recto_protocol::task::{
-    Amendment, Attempt, Filter, Message, NewMessage, NewRepository, NewTask, Repository, Said, State, Task,
+    Amendment, Attempt, Filter, Message, NewMessage, NewRepository, NewTask, Repository, Said,
+    State, Task,
 };
 use recto_protocol::{AttemptId, ChunkId, Record, TaskId};
 

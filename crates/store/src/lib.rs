@@ -32,7 +32,7 @@ pub use export::{Verified, VerifyError, verify};
 pub use layout::{InvalidId, check_id};
 pub use lines::LineError;
 pub use list::{Filter, Listing, Summary};
-pub use lock::LockError;
+pub use lock::{Lock, LockError};
 pub use memory::{MemoryChunks, MemoryLog};
 pub use session::{Recovered, SessionLog};
 pub use sessions::Sessions;

@@ -30,7 +30,7 @@ fn holder(pid: Option<u32>) -> String {
 
 /// A held lock. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     _file: File,
 }
 
@@ -39,7 +39,10 @@ impl Lock {
     ///
     /// `flock`, not a POSIX record lock: those are lost when any part of the process closes any
     /// descriptor of the file.
-    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
+    ///
+    /// # Errors
+    /// Who holds it, or the system's reason.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -20,6 +20,7 @@ mod random;
 mod repository;
 mod script;
 mod server;
+mod service;
 mod tree;
 mod user;
 
@@ -32,6 +33,7 @@ pub use random::Random;
 pub use repository::Repository;
 pub use script::Script;
 pub use server::{Request, Server};
+pub use service::{Answer, Events, Service, has_ended};
 pub use tree::{Tree, replace, tree};
 pub use user::User;
 

@@ -31,11 +31,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Sent<T> {
             Ok(Err(error)) => return Err(unread(&error)),
             Err(_) => {
                 let detail = "the body did not come in time";
-                return Err(Failure::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "timeout",
-                    detail,
-                ));
+                return Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail));
             }
         };
         parse(&bytes).map(Self)
@@ -111,8 +107,13 @@ impl FromRequestParts<Shared> for Named {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Failure> {
-        let malformed =
-            || Failure::new(StatusCode::BAD_REQUEST, "malformed", "the path is not UTF-8");
+        let malformed = || {
+            Failure::new(
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "the path is not UTF-8",
+            )
+        };
         let names = RawPathParams::from_request_parts(parts, shared).await;
         let names = names.map_err(|_| malformed())?;
         let mut names = names.iter().map(|(_, name)| name.to_owned());

@@ -6,9 +6,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::BASE;
 use crate::problem::Problem;
 use crate::route::{Answer, Operation, operations};
-use crate::BASE;
 
 /// The OpenAPI 3.1 document of the whole API.
 pub fn document() -> Value {

@@ -202,7 +202,12 @@ mod tests {
                 },
                 409,
             ),
-            (ServiceError::Conflict { reason: "no".into() }, 409),
+            (
+                ServiceError::Conflict {
+                    reason: "no".into(),
+                },
+                409,
+            ),
             (
                 ServiceError::Store(StoreError::Failed {
                     action: "read",
@@ -211,7 +216,10 @@ mod tests {
                 503,
             ),
             (WorkplaceError::lasting("no such branch").into(), 422),
-            (WorkplaceError::passing("/secret/path is locked").into(), 503),
+            (
+                WorkplaceError::passing("/secret/path is locked").into(),
+                503,
+            ),
         ] {
             let failure = Failure::from(error);
             assert_eq!(failure.status.as_u16(), status, "{failure:?}");

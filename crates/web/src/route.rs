@@ -182,7 +182,11 @@ impl Route {
     /// It may answer with JSON.
     pub(crate) fn json<T: JsonSchema>(self, status: u16, description: &'static str) -> Self {
         let schema: SchemaOf = SchemaGenerator::subschema_for::<T>;
-        self.answer(status, description, Some(("application/json", Some(schema))))
+        self.answer(
+            status,
+            description,
+            Some(("application/json", Some(schema))),
+        )
     }
 
     /// It may answer with JSON that the client may have already.

@@ -36,7 +36,9 @@ pub fn router(api: Api, shutdown: CancellationToken) -> Result<Router, WebError>
             needs: route.operation.needs,
         };
         let path = format!("{BASE}{}", route.operation.path);
-        let handler = route.handler.route_layer(from_fn_with_state(gate, guard::admit));
+        let handler = route
+            .handler
+            .route_layer(from_fn_with_state(gate, guard::admit));
         router = router.route(&path, handler);
     }
     let router = router

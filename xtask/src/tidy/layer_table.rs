@@ -113,7 +113,11 @@ const CHANCE: &str = "ids and randomness reach the core as arguments";
 
 /// Packages that only the named product crates may use: (package, owners, why).
 pub(super) const OWNED: &[(&str, &[&str], &str)] = &[
-    ("reqwest", &["recto-model", "recto"], "one crate speaks to models, and the command line to its server"),
+    (
+        "reqwest",
+        &["recto-model", "recto"],
+        "one crate speaks to models, and the command line to its server",
+    ),
     (
         "rustls",
         &["recto-model", "recto-egress"],
@@ -136,7 +140,11 @@ pub(super) const OWNED: &[(&str, &[&str], &str)] = &[
         &["recto-cell"],
         "raw system calls live in one place; others use rustix",
     ),
-    ("sha2", &["recto-store", "recto-service"], "files and secrets are hashed where they are kept and checked"),
+    (
+        "sha2",
+        &["recto-store", "recto-service"],
+        "files and secrets are hashed where they are kept and checked",
+    ),
     ("rusqlite", &["recto-store"], "one crate holds SQL"),
     ("sqlx", &["recto-store"], "one crate holds SQL"),
     ("tokio-postgres", &["recto-store"], "one crate holds SQL"),

@@ -51,6 +51,8 @@ pub enum Command {
     Sessions(SessionsArgs),
     /// Run commands in cells as the agent would, keep cells, and look into them.
     Cell(Box<CellArgs>),
+    /// Run the service: take tasks in, work on many at once, answer the API.
+    Serve(ServeArgs),
     /// Apply a patch in the apply_patch format to the directory here, all of it or nothing.
     ApplyPatch(ApplyPatchArgs),
     /// Show the configuration, each value with where it comes from.

@@ -6,8 +6,10 @@ mod config;
 mod demo;
 mod doctor;
 mod exec;
+mod logging;
 mod report;
 mod script;
+mod serve;
 mod sessions;
 mod signals;
 
@@ -33,6 +35,7 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::ApplyPatch(args) => apply_patch::run(&args),
         Command::Config(args) => config::run(args.command),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Serve(args) => serve::run(args),
         Command::Script(args) => script::run(args.command),
         Command::Completion { shell } => {
             // Made in memory first: the generator panics when standard output goes away.
@@ -51,6 +54,14 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
 /// Runs asynchronous work to its end on this thread.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Runs asynchronous work to its end on several threads.
+fn block_on_many<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
         .block_on(work)

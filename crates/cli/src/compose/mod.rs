@@ -11,6 +11,7 @@ pub mod model;
 pub mod outside;
 pub mod place;
 pub mod prompt;
+pub mod server;
 pub mod service;
 pub mod settle;
 pub mod view;

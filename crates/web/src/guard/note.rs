@@ -45,7 +45,13 @@ pub(crate) async fn note(State(shared): State<Shared>, request: Request, next: N
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let span = tracing::info_span!(
-        "request", id, method, route, token = Empty, task = Empty, attempt = Empty
+        "request",
+        id,
+        method,
+        route,
+        token = Empty,
+        task = Empty,
+        attempt = Empty
     );
     let began = Instant::now();
     async {

@@ -44,7 +44,10 @@ struct Part {
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/attempts/{id}/diff", difference)
-            .is("showDiff", "Gives the difference that an attempt's work makes")
+            .is(
+                "showDiff",
+                "Gives the difference that an attempt's work makes",
+            )
             .query::<How>()
             .other(
                 "text/x-diff",

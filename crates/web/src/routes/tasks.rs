@@ -73,7 +73,10 @@ pub(super) fn routes() -> Vec<Route> {
             .problem(409)
             .problem(422),
         Route::post("/tasks/{id}/stop", stop)
-            .is("stopTask", "Stops all attempts of a task and keeps everything")
+            .is(
+                "stopTask",
+                "Stops all attempts of a task and keeps everything",
+            )
             .json::<Stopped>(200, "The attempts that were told to stop.")
             .problem(409),
         Route::post("/tasks/{id}/attempts", retry)

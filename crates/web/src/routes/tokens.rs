@@ -14,7 +14,10 @@ use crate::state::Shared;
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::post("/tokens", create)
-            .is("createToken", "Makes a token and tells its secret, this once")
+            .is(
+                "createToken",
+                "Makes a token and tells its secret, this once",
+            )
             .needs(Scope::Admin)
             .body::<NewToken>()
             .json::<MadeToken>(201, "The token, with its secret.")
