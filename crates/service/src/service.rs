@@ -140,11 +140,7 @@ impl Service {
     pub async fn submit(&self, new: NewTask) -> Result<(Task, bool), ServiceError> {
         new.spec.check()?;
         check_labels(&new.labels)?;
-        if let Some(key) = &new.key
-            && (key.is_empty() || key.len() > 200)
-        {
-            return Err(invalid("key", "must have 1 to 200 bytes"));
-        }
+        check_key(new.key.as_deref())?;
         if let Some(title) = &new.title {
             check_title(title)?;
         }
@@ -290,6 +286,7 @@ impl Service {
     /// # Errors
     /// When there is no such attempt, or nothing is said.
     pub async fn send(&self, to: &AttemptId, message: &NewMessage) -> Result<u64, ServiceError> {
+        check_key(message.key.as_deref())?;
         match &message.said {
             Said::Text { text, .. } if text.trim().is_empty() => {
                 return Err(invalid("text", "is empty"));
@@ -433,6 +430,17 @@ pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Service
     }
 }
 
+fn check_key(key: Option<&str>) -> Result<(), ServiceError> {
+    let is_key = |key: &str| (1..=200).contains(&key.len()) && !key.chars().any(char::is_control);
+    if key.is_none_or(is_key) {
+        return Ok(());
+    }
+    Err(invalid(
+        "key",
+        "must have 1 to 200 bytes without control characters",
+    ))
+}
+
 fn check_title(title: &str) -> Result<(), ServiceError> {
     let length = title.chars().count();
     if title.trim().is_empty() || length > 200 || title.chars().any(char::is_control) {
@@ -480,6 +488,15 @@ fn check_repository(repository: &Repository) -> Result<(), ServiceError> {
             "name",
             "must have 1 to 100 letters, digits, `-`, `_`, `.` or `/`, and begin with a letter or digit",
         ));
+    }
+    if let Some(reference) = &repository.default_reference
+        && (reference.is_empty()
+            || reference.len() > 1000
+            || reference.starts_with('-')
+            || reference.chars().any(char::is_control))
+    {
+        let reason = "must have 1 to 1000 bytes and not begin with `-`";
+        return Err(invalid("default_reference", reason));
     }
     let url = &repository.url;
     let is_local = url.starts_with('/');

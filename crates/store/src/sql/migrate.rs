@@ -9,7 +9,10 @@ use super::{Connection, OpenError, values};
 
 /// The scripts, in the order of their numbers from 1. Released ones are never changed; a test holds
 /// their hashes.
-const STEPS: &[(&str, &str)] = &[("tasks", include_str!("../../migrations/0001_tasks.sql"))];
+const STEPS: &[(&str, &str)] = &[
+    ("tasks", include_str!("../../migrations/0001_tasks.sql")),
+    ("tokens", include_str!("../../migrations/0002_tokens.sql")),
+];
 
 /// Any number that other users of the same PostgreSQL database are unlikely to choose.
 const ADVISORY_LOCK: i64 = 0x7265_6374_6f5f_6d67;

@@ -23,6 +23,10 @@ impl Row {
         self.get(column)
     }
 
+    pub(crate) fn optional_number(&self, column: &str) -> Result<Option<i64>, sqlx::Error> {
+        self.get(column)
+    }
+
     /// A number that is never negative.
     pub(crate) fn count(&self, column: &str) -> Result<u64, sqlx::Error> {
         Ok(u64::try_from(self.number(column)?).unwrap_or(0))

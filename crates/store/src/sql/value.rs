@@ -49,6 +49,12 @@ impl From<i64> for Value {
     }
 }
 
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        Self::Number(number)
+    }
+}
+
 impl From<u64> for Value {
     /// No count gets near the bound, so what lies beyond is as good as the bound.
     fn from(number: u64) -> Self {

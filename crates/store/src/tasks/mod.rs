@@ -11,6 +11,7 @@ mod log;
 mod read;
 mod repositories;
 mod submit;
+mod tokens;
 mod words;
 mod workers;
 

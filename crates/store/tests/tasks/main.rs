@@ -16,6 +16,7 @@ mod place;
 mod removal;
 mod schema;
 mod submission;
+mod tokens;
 mod workers;
 
 use place::Place;
@@ -85,6 +86,10 @@ conformance! {
     removal {
         nothing_of_a_removed_task_is_left
         a_task_in_work_is_not_removed
+    }
+    tokens {
+        a_token_is_found_by_its_hash_alone
+        a_token_is_revoked_once_and_its_last_use_stays
     }
     schema {
         a_store_is_opened_again_and_by_many_at_once
