@@ -9,6 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::stats;
+
 /// A list of groups makes `status` long, but not this long.
 const LONGEST: usize = 1 << 20;
 
@@ -23,6 +25,10 @@ pub(super) struct Seen {
     pub(super) memory: u64,
     /// Bytes it has caused to be written to disk, with those of its reaped children.
     pub(super) written: Written,
+    /// Microseconds that processors have worked for it and its reaped children …
+    pub(super) worked: u64,
+    /// … and clock ticks of the kernel's part in it.
+    pub(super) kernel: u64,
     pub(super) name: String,
     /// The command that it belongs to.
     pub(super) owner: Option<u32>,
@@ -43,6 +49,9 @@ pub(super) enum Written {
 pub(super) struct Census {
     proc: OwnedFd,
     buffer: Vec<u8>,
+    /// Microseconds in a clock tick.
+    tick: u64,
+    dead: u64,
 }
 
 impl Census {
@@ -50,42 +59,68 @@ impl Census {
     pub(super) fn open(mount: &OwnedFd) -> Option<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let proc = rustix::fs::openat(mount, ".", flags, Mode::empty()).ok()?;
-        let buffer = vec![0; 4096];
-        Some(Self { proc, buffer })
+        Some(Self {
+            proc,
+            buffer: vec![0; 4096],
+            tick: 1_000_000 / stats::system(libc::_SC_CLK_TCK).max(1),
+            dead: 0,
+        })
     }
 
     /// All processes but PID 1 and zombies.
     pub(super) fn take(&mut self) -> Vec<Seen> {
         let mut seen = Vec::new();
-        let Ok(entries) = Dir::read_from(&self.proc) else {
-            return seen;
-        };
-        for entry in entries.flatten() {
-            let pid = entry
-                .file_name()
-                .to_str()
-                .ok()
-                .and_then(|name| name.parse().ok());
-            let Some(pid) = pid.filter(|pid| *pid > 1) else {
-                continue;
-            };
-            // Whoever ends meanwhile is not there.
-            let Some(mut process) = self
-                .read(pid, "status")
-                .ok()
-                .and_then(|text| status(&String::from_utf8_lossy(text)))
-            else {
-                continue;
-            };
-            process.pid = pid;
-            process.written = match self.read(pid, "io").map(written) {
-                Ok(bytes) => bytes.map_or(Written::Gone, Written::Known),
-                Err(Errno::ACCESS | Errno::PERM) => Written::Hidden,
-                Err(_) => Written::Gone,
-            };
-            seen.push(process);
+        self.dead = 0;
+        for pid in numbers(&self.proc).filter(|pid| *pid > 1) {
+            let status = self.read(pid, "status").map(String::from_utf8_lossy);
+            match status.ok().and_then(|text| status_of(&text)) {
+                Some(State::Alive(mut process)) => {
+                    process.pid = pid;
+                    self.complete(&mut process);
+                    seen.push(process);
+                }
+                Some(State::Dead) => self.dead += 1,
+                // Whoever ends meanwhile is not there.
+                None => {}
+            }
         }
         seen
+    }
+
+    /// How many were zombies at the last census.
+    pub(super) fn dead(&self) -> u64 {
+        self.dead
+    }
+
+    /// How many processes there are, zombies included.
+    pub(super) fn count(&self) -> u64 {
+        numbers(&self.proc).count() as u64
+    }
+
+    /// The threads of a process.
+    pub(super) fn threads(&self, pid: i32) -> Vec<i32> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let tasks = rustix::fs::openat(&self.proc, format!("{pid}/task"), flags, Mode::empty());
+        tasks.map_or_else(|_| Vec::new(), |tasks| numbers(&tasks).collect())
+    }
+
+    /// Reads what `status` doesn't tell.
+    fn complete(&mut self, process: &mut Seen) {
+        process.written = match self.read(process.pid, "io").map(written) {
+            Ok(bytes) => bytes.map_or(Written::Gone, Written::Known),
+            Err(Errno::ACCESS | Errno::PERM) => Written::Hidden,
+            Err(_) => Written::Gone,
+        };
+        let Some([user, kernel, user_children, kernel_children]) = self.ticks(process.pid) else {
+            return;
+        };
+        process.kernel = kernel + kernel_children;
+        let own = match user + kernel {
+            // Less than a tick: there may be many such.
+            0 => self.nanoseconds(process.pid).unwrap_or(0) / 1000,
+            ticks => ticks * self.tick,
+        };
+        process.worked = own + (user_children + kernel_children) * self.tick;
     }
 
     /// Bytes of memory of a process, shared pages counted in parts.
@@ -96,13 +131,19 @@ impl Census {
         Some(parts.into_iter().flatten().sum())
     }
 
-    /// Clock ticks that the kernel has worked for a process and its reaped children.
-    pub(super) fn kernel_time(&mut self, pid: i32) -> Option<u64> {
-        let text = String::from_utf8_lossy(self.read(pid, "stat").ok()?).into_owned();
+    /// Clock ticks that a process has worked, and the kernel for it; the same of its reaped children.
+    fn ticks(&mut self, pid: i32) -> Option<[u64; 4]> {
+        let text = String::from_utf8_lossy(self.read(pid, "stat").ok()?);
         // The name may hold anything, but not after the last parenthesis.
-        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        let of = |at: usize| fields.get(at)?.parse::<u64>().ok();
-        Some(of(12)? + of(14)?)
+        let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let mut next = || fields.next()?.parse().ok();
+        Some([next()?, next()?, next()?, next()?])
+    }
+
+    /// Nanoseconds that a process' first thread has worked.
+    fn nanoseconds(&mut self, pid: i32) -> Option<u64> {
+        let text = String::from_utf8_lossy(self.read(pid, "schedstat").ok()?);
+        text.split_whitespace().next()?.parse().ok()
     }
 
     fn read(&mut self, pid: i32, file: &str) -> rustix::io::Result<&[u8]> {
@@ -140,13 +181,27 @@ pub(super) fn counter(file: &File, word: &str) -> Option<u64> {
         .ok()
 }
 
-/// Reads `status`; None for one that has ended.
-fn status(text: &str) -> Option<Seen> {
+/// What a file `status` tells of.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Alive(Seen),
+    /// It has ended, and nobody has asked how.
+    Dead,
+}
+
+/// The names of a directory that are numbers.
+fn numbers(directory: &OwnedFd) -> impl Iterator<Item = i32> + use<> {
+    let entries = Dir::read_from(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok())
+}
+
+/// Reads `status`.
+fn status_of(text: &str) -> Option<State> {
     if matches!(field(text, "State:")?.as_bytes().first(), Some(b'Z' | b'X')) {
-        return None;
+        return Some(State::Dead);
     }
     let memory = ["RssAnon:", "RssShmem:", "VmSwap:"].map(|key| kilobytes(text, key));
-    Some(Seen {
+    Some(State::Alive(Seen {
         pid: 0,
         parent: field(text, "PPid:")?.parse().ok()?,
         // One number for each pid namespace it is in; the last is ours.
@@ -158,9 +213,11 @@ fn status(text: &str) -> Option<Seen> {
         threads: field(text, "Threads:")?.parse().ok()?,
         memory: memory.into_iter().flatten().sum(),
         written: Written::Gone,
+        worked: 0,
+        kernel: 0,
         name: field(text, "Name:")?.to_owned(),
         owner: None,
-    })
+    }))
 }
 
 fn kilobytes(text: &str, key: &str) -> Option<u64> {
@@ -192,12 +249,15 @@ mod tests {
             threads: 3,
             memory: 124 * 1024,
             written: Written::Gone,
+            worked: 0,
+            kernel: 0,
             name: "State:\\nZ".into(),
             owner: None,
         };
-        assert_eq!(status(STATUS), Some(expected));
-        assert_eq!(status(&STATUS.replace("S (sleeping)", "Z (zombie)")), None);
-        assert_eq!(status("nonsense"), None);
+        assert_eq!(status_of(STATUS), Some(State::Alive(expected)));
+        let dead = STATUS.replace("S (sleeping)", "Z (zombie)");
+        assert_eq!(status_of(&dead), Some(State::Dead));
+        assert_eq!(status_of("nonsense"), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(super) const GRACE: Duration = Duration::from_millis(100);
 /// How often one command is read from in one turn, so that none starves the others.
 const READS: usize = 8;
 /// What a command may print as fast as it can.
-const FREE: u64 = 1 << 30;
+const FREE: u64 = 64 << 20;
 /// How often a command is told of limits.
 const MAX_LIMITED: u32 = 16;
 /// Input that the harness may have under way for one command. It is told to wait for its answers.

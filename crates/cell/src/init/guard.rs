@@ -59,6 +59,14 @@ impl Guard {
         self.running = true;
     }
 
+    /// A process has ended, after so many microseconds of work. It was the command's own if there
+    /// is one.
+    pub(super) fn died(&mut self, pid: i32, command: Option<u32>, micros: u64) {
+        if let Some(watch) = &mut self.watch {
+            watch.reaped(pid, command, micros);
+        }
+    }
+
     /// A command's process has ended.
     pub(super) fn ended(&mut self, id: u32, pid: i32, exit: Exit) {
         self.reaped = true;

@@ -7,6 +7,7 @@
 
 mod census;
 mod child;
+mod class;
 mod command;
 mod doors;
 mod family;

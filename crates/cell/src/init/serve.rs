@@ -264,8 +264,10 @@ impl Init {
     fn reap(&mut self) -> bool {
         loop {
             let mut status = 0;
-            // SAFETY: `status` is a valid place for the result.
-            let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+            // SAFETY: an all-zero rusage is valid: it holds numbers only.
+            let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+            // SAFETY: both are valid places for the results.
+            let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage) };
             if pid <= 0 {
                 let error = std::io::Error::last_os_error();
                 let none_left = pid < 0 && error.raw_os_error() == Some(libc::ECHILD);
@@ -282,6 +284,8 @@ impl Init {
                 .commands
                 .iter_mut()
                 .find(|(_, c)| c.pid == pid && c.is_running());
+            let id = command.as_ref().map(|(id, _)| **id);
+            self.guard.died(pid, id, stats::worked(&usage));
             if let Some((id, command)) = command {
                 command.end(exit);
                 self.guard.ended(*id, pid, exit);

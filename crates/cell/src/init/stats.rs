@@ -50,13 +50,15 @@ fn usage(whose: libc::c_int) -> (u64, u64) {
     if unsafe { libc::getrusage(whose, &mut usage) } != 0 {
         return (0, 0);
     }
-    let ms = |time: libc::timeval| {
-        let (seconds, micros) = (time.tv_sec, time.tv_usec);
-        u64::try_from(seconds * 1000 + micros / 1000).unwrap_or(0)
-    };
     let blocks = u64::try_from(usage.ru_oublock).unwrap_or(0);
     // The kernel's unit, whatever the disk's is.
-    (ms(usage.ru_utime) + ms(usage.ru_stime), blocks * 512)
+    (worked(&usage) / 1000, blocks * 512)
+}
+
+/// Microseconds of processor time that a usage tells.
+pub(super) fn worked(usage: &libc::rusage) -> u64 {
+    let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
+    u64::try_from(micros(usage.ru_utime) + micros(usage.ru_stime)).unwrap_or(0)
 }
 
 /// Resident bytes of a process; zero when it has gone or /proc can't tell.
@@ -83,7 +85,7 @@ fn cpu_ms(pid: i32) -> u64 {
 }
 
 /// A constant of this system.
-fn system(name: libc::c_int) -> u64 {
+pub(super) fn system(name: libc::c_int) -> u64 {
     // SAFETY: takes a number and returns one.
     u64::try_from(unsafe { libc::sysconf(name) }).unwrap_or(0)
 }

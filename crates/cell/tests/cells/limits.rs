@@ -22,13 +22,13 @@ crate::cases! {
 const MIB: u64 = 1 << 20;
 
 /// What a command said, the limits it met, how it ended.
-struct Told {
-    output: String,
-    limits: Vec<(Limit, String)>,
-    end: ExitStatus,
+pub struct Told {
+    pub output: String,
+    pub limits: Vec<(Limit, String)>,
+    pub end: ExitStatus,
 }
 
-async fn told(mut process: Process) -> Told {
+pub async fn told(mut process: Process) -> Told {
     let (mut output, mut limits, mut end) = (Vec::new(), Vec::new(), None);
     while let Some(event) = process.events.next().await {
         assert!(end.is_none(), "an event after the end");
@@ -47,7 +47,7 @@ async fn told(mut process: Process) -> Told {
 }
 
 impl Told {
-    fn met(&self, limit: Limit, words: &str) {
+    pub fn met(&self, limit: Limit, words: &str) {
         let met = self
             .limits
             .iter()
@@ -61,14 +61,14 @@ impl Told {
 }
 
 /// A greedy cell, and one beside it.
-struct Pair {
+pub struct Pair {
     _places: [Place; 2],
-    greedy: Arc<dyn Cell>,
+    pub greedy: Arc<dyn Cell>,
     other: Arc<dyn Cell>,
 }
 
 impl Pair {
-    async fn new(limits: Limits) -> Self {
+    pub async fn new(limits: Limits) -> Self {
         let places = [Place::new(), Place::new()];
         let mut spec = places[0].spec();
         spec.limits = limits;
@@ -82,14 +82,14 @@ impl Pair {
     }
 
     /// Runs a greedy command; the other cell must do its own work meanwhile.
-    async fn try_out(&self, command: Command) -> Told {
+    pub async fn try_out(&self, command: Command) -> Told {
         let process = self.greedy.spawn(command).await.unwrap();
         let (told, other) = tokio::join!(told(process), run(&self.other, sh("echo fine")));
         assert_eq!(other, ("fine\n".to_owned(), ExitStatus::Code(0)));
         told
     }
 
-    async fn still_works(self) {
+    pub async fn still_works(self) {
         let (output, _) = run(&self.greedy, sh("echo still here")).await;
         assert_eq!(output, "still here\n");
         self.greedy.close().await;
@@ -98,7 +98,7 @@ impl Pair {
 }
 
 /// The limits in both ways of holding them, as far as this machine has both.
-fn both(change: impl Fn(&mut Limits)) -> Vec<Limits> {
+pub fn both(change: impl Fn(&mut Limits)) -> Vec<Limits> {
     let ways: &[bool] =
         if std::fs::metadata("/sys/fs/cgroup/memory/tasks").is_ok() && crate::support::is_root() {
             &[true, false]
@@ -403,11 +403,11 @@ print('made')";
 }
 
 async fn too_much_output() {
-    for limits in both(|limits| limits.output_bytes = 1 << 30) {
+    for limits in both(|limits| limits.output_bytes = 256 * MIB) {
         let pair = Pair::new(limits).await;
         let start = Instant::now();
         let told = pair.try_out(sh("yes")).await;
-        told.met(Limit::Output, "the limit of 1 GiB of output was reached");
+        told.met(Limit::Output, "the limit of 256 MiB of output was reached");
         assert_eq!(told.end, ExitStatus::Signal(9));
         assert!(told.output.len() <= 5 << 20);
         assert!(

@@ -14,6 +14,7 @@ mod files;
 mod git;
 mod layers;
 mod limits;
+mod neighbours;
 mod setup;
 mod support;
 mod tools;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         git::CASES,
         layers::CASES,
         limits::CASES,
+        neighbours::CASES,
         setup::CASES,
         tools::CASES,
         death::CASES,
