@@ -112,7 +112,7 @@ impl Cgroup {
             }
         });
         let pids = join(&self.places.pids, &|directory| {
-            write(directory, "pids.max", limits.processes)
+            write(directory, "pids.max", processes(limits))
         });
         join(&self.places.cpu, &|directory| {
             limits.millicores.map_or(Ok(()), |millicores| {
@@ -133,7 +133,7 @@ fn unified(directory: &Path, limits: &wire::Limits, cpu: bool) -> io::Result<()>
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    write(directory, "pids.max", limits.processes)?;
+    write(directory, "pids.max", processes(limits))?;
     match limits.millicores.filter(|_| cpu) {
         Some(millicores) => fs::write(
             directory.join("cpu.max"),
@@ -141,6 +141,12 @@ fn unified(directory: &Path, limits: &wire::Limits, cpu: bool) -> io::Result<()>
         ),
         None => Ok(()),
     }
+}
+
+/// A little more than `RLIMIT_NPROC` refuses, because a group does so last of all, when most of the
+/// work for a new process is done already. It holds whoever can change users.
+fn processes(limits: &wire::Limits) -> u64 {
+    limits.processes.saturating_add(64)
 }
 
 /// The kernel refuses less than a millisecond.

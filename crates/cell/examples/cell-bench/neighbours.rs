@@ -14,9 +14,9 @@ use crate::place::Place;
 /// bomb knows no better than when it has begun.
 const UNFOLD: Duration = Duration::from_millis(700);
 
-/// Sampling ends after this, so that a load which nothing holds back doesn't take the machine for
-/// minutes; but not before there are a few samples.
-const LONGEST: Duration = Duration::from_secs(5);
+/// How long commands are timed then: what is ended soon, or gives way, was there all the same.
+const SPAN: Duration = Duration::from_secs(3);
+/// What may be fewer where a command takes longer.
 const FEWEST: usize = 5;
 
 /// What the hostile cell does. Each says "up" and goes on until it is killed.
@@ -42,10 +42,10 @@ pub(crate) async fn measure(place: &Place, load: &str, count: usize) -> Result<A
     let script = script(load).ok_or_else(|| CellError::Protocol(format!("no load {load:?}")))?;
     let own = place.cell().await?;
     let other = place.cell().await?;
-    let (quiet, outside_quiet) = times(&*own, count).await?;
+    let (quiet, outside_quiet) = times(&*own, |done, _| done < count).await?;
     let drained = start(&*other, script).await?;
     tokio::time::sleep(UNFOLD).await;
-    let timed = times(&*own, count).await;
+    let timed = times(&*own, |done, began| done < FEWEST || began.elapsed() < SPAN).await;
     drained.abort();
     other.close().await;
     own.close().await;
@@ -83,14 +83,14 @@ async fn drain(mut process: Process) {
     while process.events.next().await.is_some() {}
 }
 
-/// Commands in the cell, and on the host, in turns.
-async fn times(cell: &dyn Cell, count: usize) -> Result<(Vec<f64>, Vec<f64>), CellError> {
+/// Commands in the cell, and on the host, in turns, while more are wanted.
+async fn times(
+    cell: &dyn Cell,
+    wants: impl Fn(usize, Instant) -> bool,
+) -> Result<(Vec<f64>, Vec<f64>), CellError> {
     let (mut inside, mut beside) = (Vec::new(), Vec::new());
     let began = Instant::now();
-    for number in 0..count {
-        if number >= FEWEST && began.elapsed() > LONGEST {
-            break;
-        }
+    while wants(inside.len(), began) {
         inside.push(one(cell).await?);
         let plain = tokio::task::spawn_blocking(|| outside(&[NOTHING.to_owned()])).await;
         if let Ok(Ok(took)) = plain {

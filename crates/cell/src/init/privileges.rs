@@ -98,12 +98,7 @@ pub(super) fn no_realtime() -> Result<(), Failed> {
 /// Bounds what each of the cell's processes may take, and their number, which is counted per user
 /// namespace, so per cell.
 pub(super) fn limits(limits: &Limits) -> Result<(), Failed> {
-    // A group counts refusals, so it is the one to refuse.
-    let grouped = limits.cgroup.refusals.is_some();
-    let processes = limits
-        .processes
-        .saturating_add(if grouped { 64 } else { 0 });
-    lower(Resource::Nproc, processes).step("limit processes")?;
+    lower(Resource::Nproc, limits.processes).step("limit processes")?;
     lower(Resource::Nofile, limits.open_files).step("limit open files")?;
     lower(Resource::Fsize, limits.disk_bytes).step("limit file sizes")
 }

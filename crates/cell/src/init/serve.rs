@@ -18,6 +18,8 @@ use crate::wire::{
     Event, Exit, Isolation, KilledAll, Request, Setup, Spawn, SpawnError, SpawnStage,
 };
 
+/// How many are reaped in one turn: processes may end faster than that for ever.
+const REAPS: u32 = 256;
 /// More commands than any harness has under way; a bound for a broken one.
 const MAX_COMMANDS: usize = 4096;
 
@@ -52,6 +54,7 @@ pub(super) fn run(link: Link, setup: Setup, eyes: Eyes) -> ExitCode {
         commands: BTreeMap::new(),
         killing: Vec::new(),
         reaped: 0,
+        more: false,
         direct,
     };
     super::pages::give_back_text();
@@ -77,6 +80,8 @@ struct Init {
     /// Requests that wait until nothing is left alive.
     killing: Vec<u32>,
     reaped: u32,
+    /// Some that have ended may not be reaped yet, and no signal will tell.
+    more: bool,
     direct: bool,
     guard: Guard,
 }
@@ -105,6 +110,11 @@ impl Init {
         }
         let deadlines = self.commands.values().filter_map(Command::deadline);
         let deadline = deadlines.chain(self.guard.due(&self.commands)).min();
+        let deadline = if self.more {
+            Some(self.since)
+        } else {
+            deadline
+        };
         let timeout = deadline.map(timeout);
         if let Err(error) = rustix::event::poll(&mut poll, timeout.as_ref()) {
             return error == rustix::io::Errno::INTR;
@@ -124,7 +134,7 @@ impl Init {
         if ready[0] && !self.requests() {
             return false;
         }
-        if ready[1] || !self.killing.is_empty() {
+        if ready[1] || self.more || !self.killing.is_empty() {
             drain(children);
             if self.direct && !self.killing.is_empty() {
                 // Without a pid namespace a process may have forked behind the last kill's back.
@@ -260,9 +270,10 @@ impl Init {
         Ok(pid)
     }
 
-    /// Reaps whoever has ended. True when no child is left.
+    /// Reaps whoever has ended, some of them in one turn. True when no child is left.
     fn reap(&mut self) -> bool {
-        loop {
+        self.more = false;
+        for _ in 0..REAPS {
             let mut status = 0;
             // SAFETY: an all-zero rusage is valid: it holds numbers only.
             let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -291,6 +302,8 @@ impl Init {
                 self.guard.ended(*id, pid, exit);
             }
         }
+        self.more = true;
+        false
     }
 
     /// SIGKILL for everything but PID 1.

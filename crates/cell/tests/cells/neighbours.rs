@@ -8,7 +8,7 @@ use crate::support::{finish, python, run, sh, wait_for};
 
 crate::cases! {
     a_crowd_that_never_rests_is_ended, a_bomb_spares_what_ran_before, a_build_that_meets_the_limit_lives,
-    work_gives_way_and_what_begins_does_not, work_of_short_lives_counts, threads_give_way_too,
+    work_gives_way_and_what_begins_does_not, work_of_short_lives_counts, orphans_without_end_stop_nothing, threads_give_way_too,
 }
 
 /// Who may not fork ends, and makes room for the others; so it never comes to rest.
@@ -149,6 +149,34 @@ print('lowered')
 ";
         let told = pair.try_out(python(script)).await;
         assert_eq!(told.output, "lowered\n");
+        pair.still_works().await;
+    }
+}
+
+/// More end than can be reaped, all of them PID 1's.
+async fn orphans_without_end_stop_nothing() {
+    for limits in both(|_| ()) {
+        let pair = Pair::new(limits).await;
+        let script = "
+import os
+for i in range(7): os.fork()
+print('up', flush=True)
+while True:
+    try:
+        if os.fork() == 0:
+            if os.fork() == 0: pass
+            else: os._exit(0)
+            os._exit(0)
+        os.wait()
+    except OSError: pass
+";
+        let mut storm = pair.greedy.spawn(python(script)).await.unwrap();
+        wait_for(&mut storm, "up").await;
+        for _ in 0..5 {
+            let (output, _) = run(&pair.greedy, sh("echo here")).await;
+            assert_eq!(output, "here\n");
+        }
+        pair.greedy.kill_all().await.unwrap();
         pair.still_works().await;
     }
 }

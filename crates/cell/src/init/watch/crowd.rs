@@ -16,6 +16,8 @@ const CHECK: Duration = Duration::from_millis(50);
 /// … and how often more it must have than not before the command is killed: a build that meets the
 /// limit has ended, or waits, long before.
 const PATIENCE: u32 = 5;
+/// So many new processes between two checks, and there is another one.
+const LIVELY: u64 = 16;
 
 /// What is known of the cell's number of processes.
 #[derive(Default)]
@@ -24,7 +26,7 @@ pub(super) struct Crowd {
     refusals: u64,
     /// The number that the last process got.
     last: u64,
-    /// Since when the limit has been reached at every look.
+    /// Since when the limit was reached at every look.
     full: Option<Instant>,
     /// How much more often it pressed than not.
     pressed: u32,
@@ -39,8 +41,25 @@ impl Crowd {
         self.check
     }
 
+    /// Checks soon, unless that is planned.
+    pub(super) fn arm(&mut self) {
+        if self.check.is_none() {
+            self.check = Instant::now().checked_add(CHECK);
+        }
+    }
+
+    /// Nothing runs, nothing is checked.
     pub(super) fn rest(&mut self) {
         self.check = None;
+        self.pressed = 0;
+    }
+
+    /// How many processes were started since the last time.
+    fn news(&mut self) -> u64 {
+        let last = last_number();
+        let before = std::mem::replace(&mut self.last, last);
+        // Numbers begin anew at some time.
+        last.checked_sub(before).unwrap_or(last)
     }
 }
 
@@ -56,9 +75,8 @@ impl Watch {
         let threads = self.seen.iter().map(|process| process.threads);
         let count = 1 + self.census.dead() + threads.sum::<u64>();
         let refused = self.was_refused();
-        if (refused || count >= near(most)) && self.crowd.check.is_none() {
-            self.crowd.last = last_number();
-            self.crowd.check = Instant::now().checked_add(CHECK);
+        if self.crowd.check.is_none() && (self.crowd.news() >= LIVELY || refused) {
+            self.crowd.arm();
         }
         if count < most && !refused {
             self.crowd.full = None;
@@ -78,34 +96,24 @@ impl Watch {
         leaders: &BTreeMap<i32, u32>,
         findings: &mut Vec<Finding>,
     ) {
-        if self.presses() {
+        let most = self.limits.processes;
+        let news = self.crowd.news();
+        // Whoever is refused ends, or tries again: new ones come in masses though there is hardly
+        // room. What the kernel refused before that it doesn't count.
+        let presses = news >= most / 64 && self.census.count() >= near(most);
+        if self.was_refused() || presses {
             self.tell_refused(findings);
             self.crowd.pressed += 1;
         } else {
             self.crowd.pressed = self.crowd.pressed.saturating_sub(1);
         }
         if self.crowd.pressed >= PATIENCE {
-            self.sight(leaders);
             self.end_the_largest(leaders, findings);
         }
-        self.crowd.check = match self.crowd.pressed {
-            0 => None,
-            _ => Instant::now().checked_add(CHECK),
-        };
-    }
-
-    /// Whether processes were refused since the last time. Where nobody counts that: whether there
-    /// are nearly too many, and new ones come in masses in spite of it.
-    fn presses(&mut self) -> bool {
-        if self.eyes.refusals.is_some() {
-            return self.was_refused();
+        self.crowd.check = None;
+        if news >= LIVELY || self.crowd.pressed > 0 {
+            self.crowd.arm();
         }
-        let most = self.limits.processes;
-        let last = last_number();
-        // Numbers begin anew at some time.
-        let new = last.checked_sub(self.crowd.last).unwrap_or(last);
-        self.crowd.last = last;
-        new >= most / 64 && self.census.count() >= near(most)
     }
 
     fn was_refused(&mut self) -> bool {
@@ -127,6 +135,9 @@ impl Watch {
     fn end_the_largest(&mut self, leaders: &BTreeMap<i32, u32>, findings: &mut Vec<Finding>) {
         self.crowd.full = None;
         self.crowd.pressed = 0;
+        if !self.is_one(leaders) {
+            self.sight(leaders);
+        }
         let owner = self.holder(|process| process.threads);
         let processes = self.kill_all_of(owner, leaders);
         let act = Act::KilledAll { processes };

@@ -7,7 +7,7 @@ use super::{Watch, send};
 impl Watch {
     /// Kills all processes of a command, or those that belong to none. Returns how many.
     pub(super) fn kill_all_of(&mut self, owner: Option<u32>, leaders: &BTreeMap<i32, u32>) -> u32 {
-        if owner.is_some() && self.is_alone(owner, leaders) {
+        if owner.is_some() && self.is_one(leaders) {
             return self.kill_everybody();
         }
         let stopped = self.stop_all_of(owner, leaders);
@@ -17,21 +17,22 @@ impl Watch {
         stopped.len() as u32
     }
 
-    /// Whether nothing in the cell belongs to another command. What belongs to none was started by
-    /// processes that came and went between two looks: by this one's.
-    fn is_alone(&self, owner: Option<u32>, leaders: &BTreeMap<i32, u32>) -> bool {
-        let mut others = self.seen.iter().filter_map(|process| process.owner);
-        let mut leaders = leaders.values().copied();
-        others.all(|id| Some(id) == owner) && leaders.all(|id| Some(id) == owner)
+    /// Whether a single command runs, and nothing is left of others. What belongs to none was
+    /// started by processes that came and went between two looks: by this one's.
+    pub(super) fn is_one(&self, leaders: &BTreeMap<i32, u32>) -> bool {
+        let mut owners = leaders.values().chain(self.homes.values());
+        let first = owners.next();
+        first.is_some() && owners.all(|id| Some(id) == first)
     }
 
-    /// At one blow, so that nobody can start others meanwhile.
+    /// At one blow, so that nobody can start others meanwhile. Returns how many that are.
     fn kill_everybody(&mut self) -> u32 {
+        let count = self.census.count().saturating_sub(1);
         // Everything of this pid namespace but PID 1.
         send(-1, libc::SIGKILL);
         self.doomed
             .extend(self.seen.iter().map(|process| process.pid));
-        self.seen.len() as u32
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Stops them until no new ones appear, because what runs could start others meanwhile.

@@ -136,6 +136,7 @@ impl Watch {
             self.crowd.rest();
         } else if self.next.is_none() {
             self.next = Instant::now().checked_add(self.interval);
+            self.crowd.arm();
         }
         self.next.into_iter().chain(self.crowd.due()).min()
     }

@@ -9,6 +9,9 @@ use super::Watch;
 
 /// What a command may use, in microseconds, before it gives way.
 const MUCH: u64 = 500_000;
+/// A command of more processes than this is left as it is: the limit on processes ends it soon, and
+/// one of thousands that waits for its turn may hold a lock of the kernel that all wait for.
+const CROWD: usize = 512;
 /// How often in a row processes are looked for that started meanwhile; those of processes that
 /// give way do as well.
 const PASSES: u32 = 3;
@@ -82,7 +85,12 @@ impl Watch {
         let spent = &mut self.spent;
         let mut some = false;
         let mut sessions = BTreeSet::new();
-        let yields = |id: Option<u32>| id.is_some_and(|id| spent.yielding.contains(&id));
+        let mut sizes: BTreeMap<u32, usize> = BTreeMap::new();
+        for id in self.seen.iter().filter_map(|process| process.owner) {
+            *sizes.entry(id).or_default() += 1;
+        }
+        sizes.retain(|id, size| spent.yielding.contains(id) && *size <= CROWD);
+        let yields = |id: Option<u32>| id.is_some_and(|id| sizes.contains_key(&id));
         for process in self.seen.iter().filter(|process| yields(process.owner)) {
             for thread in threads(&self.census, process.pid, process.threads) {
                 some |= class::lower(thread);
