@@ -57,6 +57,9 @@ impl Guard {
     /// A command was started.
     pub(super) fn started(&mut self) {
         self.running = true;
+        if let Some(watch) = &mut self.watch {
+            watch.started();
+        }
     }
 
     /// A process has ended, after so many microseconds of work. It was the command's own if there

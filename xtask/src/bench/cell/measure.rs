@@ -208,16 +208,18 @@ fn row(
     Ok(())
 }
 
-/// The tail of commands beside a cell that takes all it can, against the tail beside a quiet one.
+/// Tail and median of commands beside a cell that takes all it can, against those beside a quiet one.
 fn neighbours(driver: &mut Driver, count: usize, figures: &mut Figures) -> anyhow::Result<()> {
     let name = driver.user.name;
-    for (load, inside, outside) in LOADS {
+    for (load, tail, middle, outside) in LOADS {
         let answer = driver.ask(&json!({"do": "neighbours", "load": load, "count": count}))?;
-        let tail = |field: &str| Ok(percentile(&numbers(&answer, field)?, 0.95));
-        let ratio =
-            |quiet: anyhow::Result<f64>, loaded: anyhow::Result<f64>| anyhow::Ok(loaded? / quiet?);
-        figures.add(*inside, name, ratio(tail("quiet"), tail("loaded"))?);
-        let beside = ratio(tail("outside_quiet"), tail("outside_loaded"))?;
+        let ratio = |quiet: &str, loaded: &str, share: f64| {
+            let [quiet, loaded] = [numbers(&answer, quiet)?, numbers(&answer, loaded)?];
+            anyhow::Ok(percentile(&loaded, share) / percentile(&quiet, share))
+        };
+        figures.add(*tail, name, ratio("quiet", "loaded", 0.95)?);
+        figures.add(*middle, name, ratio("quiet", "loaded", 0.5)?);
+        let beside = ratio("outside_quiet", "outside_loaded", 0.95)?;
         figures.add(*outside, name, beside);
     }
     Ok(())

@@ -22,14 +22,19 @@ pub(super) enum Row {
     Descriptors,
     Threads,
     Busy,
+    BusyMedian,
     BusyOutside,
     Forks,
+    ForksMedian,
     ForksOutside,
     Memory,
+    MemoryMedian,
     MemoryOutside,
     Disk,
+    DiskMedian,
     DiskOutside,
     Output,
+    OutputMedian,
     OutputOutside,
 }
 
@@ -56,24 +61,30 @@ const LINES: &[Line] = &[
     Line(Row::Descriptors, "  left: descriptors", Some(0.0)),
     Line(Row::Threads, "  left: threads", Some(0.0)),
     Line(Row::Busy, "p95 beside 64 busy loops, times", Some(2.0)),
+    Line(Row::BusyMedian, "  median", Some(2.0)),
     Line(Row::BusyOutside, "  plain spawn there", None),
     Line(Row::Forks, "p95 beside a fork bomb, times", Some(2.0)),
+    Line(Row::ForksMedian, "  median", Some(2.0)),
     Line(Row::ForksOutside, "  plain spawn there", None),
     Line(Row::Memory, "p95 beside a memory hog, times", Some(2.0)),
+    Line(Row::MemoryMedian, "  median", Some(2.0)),
     Line(Row::MemoryOutside, "  plain spawn there", None),
     Line(Row::Disk, "p95 beside a disk filler, times", Some(2.0)),
+    Line(Row::DiskMedian, "  median", Some(2.0)),
     Line(Row::DiskOutside, "  plain spawn there", None),
     Line(Row::Output, "p95 beside an output flood, times", Some(2.0)),
+    Line(Row::OutputMedian, "  median", Some(2.0)),
     Line(Row::OutputOutside, "  plain spawn there", None),
 ];
 
-/// Loads of a neighbour: the driver's name, the row of the cell and that of the host beside it.
-pub(super) const LOADS: &[(&str, Row, Row)] = &[
-    ("busy", Row::Busy, Row::BusyOutside),
-    ("forks", Row::Forks, Row::ForksOutside),
-    ("memory", Row::Memory, Row::MemoryOutside),
-    ("disk", Row::Disk, Row::DiskOutside),
-    ("output", Row::Output, Row::OutputOutside),
+/// Loads of a neighbour: the driver's name, the rows of the cell's tail and median, and that of the
+/// host's tail beside it.
+pub(super) const LOADS: &[(&str, Row, Row, Row)] = &[
+    ("busy", Row::Busy, Row::BusyMedian, Row::BusyOutside),
+    ("forks", Row::Forks, Row::ForksMedian, Row::ForksOutside),
+    ("memory", Row::Memory, Row::MemoryMedian, Row::MemoryOutside),
+    ("disk", Row::Disk, Row::DiskMedian, Row::DiskOutside),
+    ("output", Row::Output, Row::OutputMedian, Row::OutputOutside),
 ];
 
 impl Row {
@@ -118,6 +129,10 @@ mod tests {
         let goals = [Row::Ready, Row::Command, Row::KillAll, Row::Idle].map(Row::goal);
         assert_eq!(goals, [Some(6.0), Some(1.0), Some(100.0), Some(1.0)]);
         assert_eq!(Row::left("cgroups"), Some(Row::Cgroups));
-        assert!(LOADS.iter().all(|load| load.1.goal() == Some(2.0)));
+        assert!(
+            LOADS
+                .iter()
+                .all(|load| load.1.goal() == Some(2.0) && load.2.goal() == Some(2.0))
+        );
     }
 }

@@ -98,8 +98,8 @@ impl Watch {
     ) {
         let most = self.limits.processes;
         let news = self.crowd.news();
-        // Whoever is refused ends, or tries again: new ones come in masses though there is hardly
-        // room. What the kernel refused before that it doesn't count.
+        // What `RLIMIT_NPROC` refuses nobody counts; but new ones come in masses though there is
+        // hardly room, since whoever is refused ends, and others take its place.
         let presses = news >= most / 64 && self.census.count() >= near(most);
         if self.was_refused() || presses {
             self.tell_refused(findings);

@@ -136,9 +136,13 @@ impl Watch {
             self.crowd.rest();
         } else if self.next.is_none() {
             self.next = Instant::now().checked_add(self.interval);
-            self.crowd.arm();
         }
         self.next.into_iter().chain(self.crowd.due()).min()
+    }
+
+    /// A command was started.
+    pub(super) fn started(&mut self) {
+        self.crowd.arm();
     }
 
     /// Looks at what is due. `leaders` are the running commands' processes and ids, `killed` those
