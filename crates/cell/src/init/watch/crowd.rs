@@ -135,9 +135,7 @@ impl Watch {
     fn end_the_largest(&mut self, leaders: &BTreeMap<i32, u32>, findings: &mut Vec<Finding>) {
         self.crowd.full = None;
         self.crowd.pressed = 0;
-        if !self.is_one(leaders) {
-            self.sight(leaders);
-        }
+        self.sight(leaders);
         let owner = self.holder(|process| process.threads);
         let processes = self.kill_all_of(owner, leaders);
         let act = Act::KilledAll { processes };

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Watch, send};
 
 impl Watch {
-    /// Kills all processes of a command, or those that belong to none. Returns how many.
+    /// Kills all processes of a command, or those that belong to none, right after a census. Returns
+    /// how many.
     pub(super) fn kill_all_of(&mut self, owner: Option<u32>, leaders: &BTreeMap<i32, u32>) -> u32 {
-        if owner.is_some() && self.is_one(leaders) {
+        if owner.is_some() && self.is_alone(owner) {
             return self.kill_everybody();
         }
         let stopped = self.stop_all_of(owner, leaders);
@@ -17,12 +18,10 @@ impl Watch {
         stopped.len() as u32
     }
 
-    /// Whether a single command runs, and nothing is left of others. What belongs to none was
-    /// started by processes that came and went between two looks: by this one's.
-    pub(super) fn is_one(&self, leaders: &BTreeMap<i32, u32>) -> bool {
-        let mut owners = leaders.values().chain(self.homes.values());
-        let first = owners.next();
-        first.is_some() && owners.all(|id| Some(id) == first)
+    /// Whether all that the last census saw belongs to one command. What belongs to none may be a
+    /// server that an earlier command has left.
+    fn is_alone(&self, owner: Option<u32>) -> bool {
+        self.seen.iter().all(|process| process.owner == owner)
     }
 
     /// At one blow, so that nobody can start others meanwhile. Returns how many that are.
