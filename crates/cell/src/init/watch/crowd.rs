@@ -100,7 +100,7 @@ impl Watch {
         let news = self.crowd.news();
         // What `RLIMIT_NPROC` refuses nobody counts; but new ones come in masses though there is
         // hardly room, since whoever is refused ends, and others take its place.
-        let presses = news >= most / 64 && self.census.count() >= near(most);
+        let presses = news >= LIVELY.max(most / 64) && self.census.count() >= most - most / 32;
         if self.was_refused() || presses {
             self.tell_refused(findings);
             self.crowd.pressed += 1;
