@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use recto_protocol::Record;
 use recto_protocol::ports::log::{Log, LogError};
-use recto_protocol::ports::tasks::{AppendError, Change, Lease, TaskStore};
+use recto_protocol::ports::tasks::{AppendError, Change, Lease, Release, TaskStore};
 use recto_protocol::record::{Body, InterruptRequested, StateChanged};
 use recto_protocol::task::{Standing, State};
 
@@ -30,6 +30,8 @@ struct Position {
     records: u64,
     taken: u64,
     standing: Standing,
+    /// Turns that have ended since work was settled last.
+    unsettled: u32,
 }
 
 impl AttemptLog {
@@ -59,12 +61,17 @@ impl AttemptLog {
         self.now().taken
     }
 
-    /// Changes the attempt's state, and gives it back when `release`.
+    /// Whether the work of every turn that has ended is settled.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.now().unsettled == 0
+    }
+
+    /// Changes the attempt's state, and gives it back or not.
     pub(crate) async fn change(
         &self,
         state: State,
         reason: impl Into<String>,
-        release: bool,
+        release: Release,
     ) -> Result<(), LogError> {
         let reason = reason.into();
         let body = StateChanged {
@@ -93,7 +100,7 @@ impl AttemptLog {
         };
         let change = Change {
             state: Some((State::Cancelled, reason)),
-            release: true,
+            release: Release::Done,
             ..Change::default()
         };
         let bodies = vec![asked.into(), state.into()];
@@ -158,6 +165,11 @@ impl Position {
         self.records = record.seq + 1;
         if let Some(number) = standing::taken(&record.body) {
             self.taken = self.taken.max(number);
+        }
+        match &record.body {
+            Body::TurnEnded(_) => self.unsettled += 1,
+            Body::WorkSettled(_) => self.unsettled = 0,
+            _ => {}
         }
         standing::apply(&mut self.standing, record);
     }

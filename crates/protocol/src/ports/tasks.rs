@@ -183,9 +183,20 @@ pub struct Change {
     pub standing: Option<Standing>,
     /// The last final answer, for searching.
     pub answer: Option<String>,
-    /// Whether the worker gives the attempt back. A message that came meanwhile and is a text queues
-    /// it again at once.
-    pub release: bool,
+    /// Whether the worker gives the attempt back.
+    pub release: Release,
+}
+
+/// Whether a worker gives an attempt back, and what becomes of it then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// It keeps it.
+    #[default]
+    No,
+    /// It has done all there was. A text that came meanwhile queues the attempt again at once.
+    Done,
+    /// It can do nothing, so texts wait until another one comes: else the same would fail for ever.
+    Stuck,
 }
 
 /// Why the store could not do something.

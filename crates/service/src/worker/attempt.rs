@@ -6,7 +6,7 @@ use recto_agent::Session;
 use recto_protocol::Item;
 use recto_protocol::Record;
 use recto_protocol::ports::log::{Log as _, LogError};
-use recto_protocol::ports::tasks::Claim;
+use recto_protocol::ports::tasks::{Claim, Release};
 use recto_protocol::record::{Body, Outcome, Warning};
 use recto_protocol::task::State;
 use recto_runtime::{Control, Driver, DriverError, TurnInput};
@@ -21,6 +21,8 @@ use crate::workplace::{Job, Workplace};
 
 /// Records read at once.
 const PAGE: u32 = 1024;
+/// Why an attempt is queued again.
+const STOPS: &str = "the worker stops";
 
 /// One attempt that this worker holds.
 pub(super) struct Run {
@@ -71,14 +73,14 @@ impl Run {
             self.service.outside.clone(),
             &records,
         );
-        log.change(State::Preparing, "", false).await?;
+        log.change(State::Preparing, "", Release::No).await?;
         let Some(mut place) = self.place(&log, &records).await? else {
             return Ok(());
         };
         let worked = self.drive(place.as_mut(), &log, records).await;
         place.close().await;
-        let (state, reason) = worked?;
-        Ok(log.change(state, reason, true).await?)
+        let (state, reason, release) = worked?;
+        Ok(log.change(state, reason, release).await?)
     }
 
     /// The whole log.
@@ -106,7 +108,7 @@ impl Run {
         let name = &self.claim.task.spec.repository;
         let Some(repository) = repositories.into_iter().find(|one| &one.name == name) else {
             let reason = format!("there is no repository {name} any more");
-            log.change(State::Failed, reason, true).await?;
+            log.change(State::Failed, reason, Release::Stuck).await?;
             return Ok(None);
         };
         let job = Job {
@@ -123,13 +125,13 @@ impl Run {
                 Ok(None)
             }
             () = self.draining.cancelled() => {
-                log.change(State::Queued, "the worker stops", true).await?;
+                log.change(State::Queued, STOPS, Release::Done).await?;
                 Ok(None)
             }
             made = self.service.places.open(job) => match made {
                 Ok(place) => Ok(Some(place)),
                 Err(error) => {
-                    log.change(State::Failed, error.message, true).await?;
+                    log.change(State::Failed, error.message, Release::Stuck).await?;
                     Ok(None)
                 }
             }
@@ -142,7 +144,7 @@ impl Run {
         place: &mut dyn Workplace,
         log: &AttemptLog,
         mut records: Vec<Record>,
-    ) -> Result<(State, String), Lost> {
+    ) -> Result<(State, String, Release), Lost> {
         let attempt = &self.claim.lease.attempt;
         let sink = LiveSink::new(Arc::clone(&self.service.feeds), attempt.clone());
         let opening = place.opening();
@@ -157,22 +159,25 @@ impl Run {
         };
         let Some(mut driver) = Driver::new(parts, &records) else {
             let reason = "the attempt's log does not begin as a log should".to_owned();
-            return Ok((State::Failed, reason));
+            return Ok((State::Failed, reason, Release::Stuck));
         };
         let warnings = place.warnings().into_iter().map(Body::from);
         let first = changes.into_iter().chain(warnings).collect();
         if let Err(DriverError::Log(error)) = driver.record(first).await {
             return Err(error.into());
         }
-        log.change(State::Running, "", false).await?;
+        log.change(State::Running, "", Release::No).await?;
         let ended = self.turns(&mut driver, place, log).await?;
         let failed = driver.session().failed_checks();
         let all = driver.session().settings().checks.len();
         log.note_checks(count(all.saturating_sub(failed.len())), count(failed.len()));
         Ok(match ended {
-            Ended::With(outcome) => standing_of(outcome),
-            Ended::Yielded => (State::Queued, "the worker stops".to_owned()),
-            Ended::Broken(reason) => (State::Failed, reason),
+            Ended::With(outcome) => {
+                let (state, reason) = standing_of(outcome);
+                (state, reason, Release::Done)
+            }
+            Ended::Yielded => (State::Queued, STOPS.to_owned(), Release::Done),
+            Ended::Broken(reason) => (State::Failed, reason, Release::Stuck),
         })
     }
 
@@ -185,6 +190,14 @@ impl Run {
     ) -> Result<Ended, Lost> {
         let mail = self.inbox();
         loop {
+            // Also what an earlier worker had not come to settle.
+            if !driver.session().is_running()
+                && !log.is_settled()
+                && self.settle(driver, place).await?
+            {
+                // A message that waits queues the attempt again, with a new place.
+                return Ok(Ended::With(last_outcome(driver)));
+            }
             let text = match driver.session().is_running() {
                 true => None,
                 false => match mail.next_text(log.taken()).await? {
@@ -226,10 +239,6 @@ impl Run {
                 Err(DriverError::Cell(error)) => {
                     return Ok(Ended::Broken(format!("the cell ended: {error}")));
                 }
-            }
-            if self.settle(driver, place).await? {
-                // A message that waits queues the attempt again, with a new place.
-                return Ok(Ended::With(last_outcome(driver)));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The logs of attempts: the fence, and reading.
 
 use async_trait::async_trait;
-use recto_protocol::ports::tasks::{AppendError, Change, Lease, StoreError};
+use recto_protocol::ports::tasks::{AppendError, Change, Lease, Release, StoreError};
 use recto_protocol::record::StateChanged;
 use recto_protocol::task::State;
 use recto_protocol::{AttemptId, Body, Record};
@@ -113,8 +113,10 @@ impl Operation for Append {
             .await?;
         }
         let more = match self.change.release {
-            true => release(on, attempt, &row, self.at).await?,
-            false => None,
+            Release::No => None,
+            Release::Done => release(on, attempt, &row, self.at).await?,
+            Release::Stuck if state(&row, attempt)?.has_ended() => None,
+            Release::Stuck => release(on, attempt, &row, self.at).await?,
         };
         Ok(Outcome::Appended(more.map(Box::new)))
     }
@@ -145,7 +147,7 @@ impl Append {
                     reason,
                     self.change.taken,
                     standing,
-                    self.change.release,
+                    self.change.release != Release::No,
                 ],
             )
             .await?;

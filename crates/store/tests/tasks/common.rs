@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use recto_protocol::ports::tasks::{Change, Claim, Lease, TaskStore};
+use recto_protocol::ports::tasks::{Change, Claim, Lease, Release, TaskStore};
 use recto_protocol::record::{Body, Delivery, Record, StateChanged, Warning};
 use recto_protocol::task::{Attempt, NewMessage, NewTask, Said, State, TaskSpec};
 use recto_protocol::{AttemptId, TaskId, WorkerId};
@@ -88,7 +88,7 @@ pub(crate) fn release(state: State, taken: u64) -> Change {
     Change {
         state: Some((state, String::new())),
         taken: Some(taken),
-        release: true,
+        release: Release::Done,
         ..Change::default()
     }
 }

@@ -1,6 +1,6 @@
 //! A log has one writer.
 
-use recto_protocol::ports::tasks::{AppendError, Change};
+use recto_protocol::ports::tasks::{AppendError, Change, Release};
 use recto_protocol::task::{Standing, State};
 
 use crate::common::{
@@ -108,7 +108,7 @@ pub(crate) async fn a_change_is_made_with_its_records_or_not_at_all(place: Place
         taken: Some(1),
         standing: Some(standing.clone()),
         answer: Some("yes".into()),
-        release: false,
+        release: Release::No,
     };
     let bodies = vec![changed(State::Running, "at work"), note("x")];
     let records = store

@@ -1,6 +1,6 @@
 //! Workers live, fall silent, and are given up.
 
-use recto_protocol::ports::tasks::{Beat, Change};
+use recto_protocol::ports::tasks::{Beat, Change, Release};
 use recto_protocol::task::State;
 
 use crate::common::{
@@ -119,7 +119,7 @@ pub(crate) async fn what_had_ended_is_not_begun_again(place: Place) {
     let id = submit(&store, 1).await;
     let claim = claim(&store, 1).await;
     let done = Change {
-        release: false,
+        release: Release::No,
         ..release(State::Done, 1)
     };
     store
@@ -131,7 +131,7 @@ pub(crate) async fn what_had_ended_is_not_begun_again(place: Place) {
     store.send(&id, &text("more"), 7).await.unwrap();
     let second = crate::common::claim(&store, 2).await;
     let done = Change {
-        release: false,
+        release: Release::No,
         ..release(State::Done, 2)
     };
     store
