@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -152,13 +152,11 @@ fn create(path: &Path) -> std::io::Result<()> {
 /// Connects, and waits for another process that is just making the file a database with a
 /// write-ahead log: SQLite itself does not wait for that.
 async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
-    let step = Duration::from_millis(20);
-    let mut waited = Duration::ZERO;
+    let began = Instant::now();
     loop {
         match options.connect().await {
-            Err(error) if sqlite_code(&error) == Some(5) && waited < PATIENCE => {
-                tokio::time::sleep(step).await;
-                waited += step;
+            Err(error) if sqlite_code(&error) == Some(5) && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             other => return other,
         }

@@ -32,7 +32,7 @@ pub(super) async fn find(database: &Database, prefix: &str) -> Result<Vec<TaskId
     if prefix.chars().any(|c| c.is_uppercase()) {
         return Ok(Vec::new());
     }
-    let query = r"select id from task where id like $1 escape '\' order by id limit 10";
+    let query = r"select id from task where id like $1 escape '\' limit 10";
     let pattern = format!("{}%", escape(prefix));
     let rows = database.fetch(READ, query, values![pattern]).await?;
     let ids: Result<_, Failure> = rows.iter().map(|row| Ok(TaskId(row.text("id")?))).collect();

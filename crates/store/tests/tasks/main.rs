@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod claims;
+mod cluster;
 mod common;
 mod fence;
 mod inbox;
@@ -28,6 +29,17 @@ macro_rules! conformance {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     crate::$topic::$test(crate::Place::sqlite()).await;
+                }
+            )* })*
+        }
+
+        mod on_postgres {
+            $(mod $topic { $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    if let Some(place) = crate::Place::postgres().await {
+                        crate::$topic::$test(place).await;
+                    }
                 }
             )* })*
         }
