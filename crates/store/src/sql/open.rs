@@ -97,7 +97,7 @@ impl OpenError {
 }
 
 /// SQLite's primary result code.
-fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
     let error = error.as_database_error()?;
     // PostgreSQL's codes have five characters, and some are digits alone.
     error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;

@@ -2,9 +2,9 @@
 //!
 //! SQLite writes one transaction at a time, and making it durable costs far more than the statements
 //! in it. So all operations that wait are run in one transaction, and all are answered once it is
-//! durable. When one of them fails, the transaction is given up and each is run again in one of its
-//! own: failures are rare, and a failure that takes the whole transaction along, as that of a full
-//! disk does, then needs no case of its own.
+//! durable. When one of them fails, or they don't fit on the disk, the transaction is given up and each
+//! is run again in one of its own: failures are rare, and one that takes the whole transaction along,
+//! as SQLite's do at times, then needs no case of its own, as it would with a savepoint for each.
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::open::sqlite_code;
 use super::{Connection, Failure, Operation};
 
 /// Most operations in one transaction. It bounds how long the first of them waits for the others.
@@ -152,16 +153,17 @@ impl State {
         if group.is_empty() {
             return;
         }
+        let is_alone = group.len() == 1;
         match self.transaction(&mut group).await {
             End::Committed => group.into_iter().for_each(Job::settle),
             // What a lone operation came to is its own failure.
-            End::GivenUp if group.len() == 1 => group.into_iter().for_each(Job::settle),
-            End::GivenUp => {
+            End::GivenUp if is_alone => group.into_iter().for_each(Job::settle),
+            End::Failed(error) if is_alone || !is_full(&error) => fail(group, error),
+            End::GivenUp | End::Failed(_) => {
                 for job in group {
                     Box::pin(self.settle(vec![job])).await;
                 }
             }
-            End::Failed(error) => fail(group, error),
         }
     }
 
@@ -197,6 +199,12 @@ impl State {
         on.execute("commit", vec![]).await?;
         Ok(true)
     }
+}
+
+/// Whether there was no room. Then nothing was committed for certain, as it may have been where making
+/// it durable failed, and some operations may still fit.
+fn is_full(error: &sqlx::Error) -> bool {
+    sqlite_code(error) == Some(13)
 }
 
 /// Tells all of them about one error, which can't be copied.

@@ -1,7 +1,7 @@
 //! The store of tasks: one suite of tests, run on SQLite and on PostgreSQL.
 //!
 //! Each test is a function over a [`Place`], which any number of stores can be opened on. What
-//! only one of the two can do wrong stands in `sqlite` and `postgres`.
+//! only one of the two can do wrong stands in `files` and `server`.
 
 // Helpers of tests fail as tests do.
 #![allow(clippy::unwrap_used)]
@@ -10,6 +10,7 @@ mod claims;
 mod cluster;
 mod common;
 mod fence;
+mod files;
 mod inbox;
 mod lists;
 mod logs;
