@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
 
 /// The role that owns everything, as the server knows it.
 const ROLE: &str = "recto";
@@ -19,19 +20,36 @@ const ROLE: &str = "recto";
 pub(crate) struct Cluster {
     server: Server,
     users: File,
+    /// Where it is, if it is a test's own.
+    _dir: Option<TempDir>,
 }
 
 impl Cluster {
-    /// Takes part in the server. None where PostgreSQL is not installed, which is told; under `CI`
-    /// that is a failure.
-    pub(crate) fn enter() -> Option<Self> {
+    /// Takes part in the server that all tests share. None where PostgreSQL is not installed, which is
+    /// told; under `CI` that is a failure.
+    pub(crate) fn shared() -> Option<Self> {
+        let me = rustix::process::geteuid().as_raw();
+        let dir = std::env::temp_dir().join(format!("recto-postgres-{me}"));
+        Self::enter(dir, None)
+    }
+
+    /// A server of a test's own, to be crashed.
+    pub(crate) fn own() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        Self::enter(dir.path().join("server"), Some(dir))
+    }
+
+    fn enter(path: PathBuf, dir: Option<TempDir>) -> Option<Self> {
         let Some(programs) = programs() else {
             let missing = "no PostgreSQL server here (initdb): `cargo xtask test` installs it";
             assert!(std::env::var_os("CI").is_none(), "{missing}");
             eprintln!("SKIPPED: {missing}");
             return None;
         };
-        let server = Server::at(programs);
+        if let Some(dir) = &dir {
+            fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let server = Server::at(programs, path);
         let _door = server.door();
         let users = server.lock_file("users");
         // Nobody is there: what still runs was left by somebody who was killed.
@@ -40,7 +58,11 @@ impl Cluster {
             server.start();
         }
         flock(&users, FlockOperation::LockShared).unwrap();
-        Some(Self { server, users })
+        Some(Self {
+            server,
+            users,
+            _dir: dir,
+        })
     }
 
     /// The address of a database.
@@ -74,10 +96,8 @@ struct Server {
 }
 
 impl Server {
-    fn at(programs: PathBuf) -> Self {
-        let me = rustix::process::geteuid();
-        let user = me.is_root().then(postgres_user);
-        let dir = std::env::temp_dir().join(format!("recto-postgres-{}", me.as_raw()));
+    fn at(programs: PathBuf, dir: PathBuf) -> Self {
+        let user = rustix::process::geteuid().is_root().then(postgres_user);
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         if let Some((uid, gid)) = user {

@@ -17,6 +17,7 @@ mod logs;
 mod place;
 mod removal;
 mod schema;
+mod server;
 mod submission;
 mod tokens;
 mod workers;

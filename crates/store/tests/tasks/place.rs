@@ -23,8 +23,11 @@ impl Place {
 
     /// None where there is no PostgreSQL.
     pub(crate) async fn postgres() -> Option<Self> {
+        Some(Self::on(Cluster::shared()?).await)
+    }
+
+    pub(crate) async fn on(cluster: Cluster) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let cluster = Cluster::enter()?;
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let database = format!("test_{}_{n}", std::process::id());
         let mut connection = postgres(&cluster.url("postgres")).await;
@@ -33,7 +36,7 @@ impl Place {
             .execute(&mut connection)
             .await
             .unwrap();
-        Some(Self::Postgres { cluster, database })
+        Self::Postgres { cluster, database }
     }
 
     pub(crate) async fn tasks(&self) -> Result<Tasks, OpenError> {
@@ -102,6 +105,14 @@ impl Place {
                 let rows = sqlx::query(sql).fetch_all(&mut connection).await.unwrap();
                 rows.iter().map(|row| row.get(0)).collect()
             }
+        }
+    }
+
+    /// Crashes the server, which must be the test's own, and starts it again.
+    pub(crate) fn crash(&self) {
+        match self {
+            Self::Sqlite(_) => panic!("a file does not crash"),
+            Self::Postgres { cluster, .. } => cluster.crash(),
         }
     }
 
