@@ -117,3 +117,19 @@ fn hash(script: &str) -> String {
     let digest = Sha256::digest(script.as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{STEPS, sha256};
+
+    /// The steps that were part of a release. A step goes here with its release, and stays.
+    const RELEASED: &[&str] = &[];
+
+    #[test]
+    fn released_steps_never_change() {
+        for ((name, script), released) in STEPS.iter().zip(RELEASED) {
+            assert_eq!(&sha256(script.as_bytes()), released, "{name}");
+        }
+        assert!(RELEASED.len() <= STEPS.len(), "a released step is gone");
+    }
+}

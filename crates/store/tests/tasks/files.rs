@@ -167,7 +167,7 @@ impl Drop for Mounted<'_> {
 #[tokio::test]
 async fn a_full_disk_refuses_what_does_not_fit_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let size = c"size=4m";
+    let size = c"size=10m";
     if let Err(error) = mount("none", dir.path(), "tmpfs", MountFlags::empty(), size) {
         assert!(
             std::env::var_os("CI").is_none(),
@@ -176,6 +176,8 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_else() {
         return eprintln!("SKIPPED: cannot mount a tmpfs ({error})");
     }
     let mounted = Mounted(dir.path());
+    let ballast = dir.path().join("ballast");
+    fs::write(&ballast, vec![0; 6 << 20]).unwrap();
     let path = dir.path().join("tasks.db");
     let store = open(&path).await;
     submit(&store, 1).await;
@@ -193,9 +195,6 @@ async fn a_full_disk_refuses_what_does_not_fit_and_nothing_else() {
         "{too_much:?}"
     );
     assert_eq!(fits.unwrap().len(), 1);
-    // To the last byte.
-    let ballast = dir.path().join("ballast");
-    let _ = fs::write(&ballast, vec![0; 8 << 20]);
     let mut written = 1;
     let error = loop {
         let bodies = vec![note(&"y".repeat(20_000))];
