@@ -142,7 +142,7 @@ async fn give_back(store: &Store, claim: &Claim, length: u64) {
     });
     let change = Change {
         state: Some((State::Queued, "given back".into())),
-        release: true,
+        release: recto_protocol::ports::tasks::Release::Done,
         ..Change::default()
     };
     let lease = &claim.lease;
