@@ -30,7 +30,7 @@ pub(crate) enum Passage {
 /// Decides about a connection whose contents are not known yet.
 pub(crate) fn connection(shared: &Shared, host: &Host, port: u16) -> Result<Passage, Refusal> {
     let rules = match &shared.permission {
-        Judged::Nothing => return Err(Refusal::NoNetwork),
+        Judged::Nothing => return Err(no_network(host, port)),
         Judged::Everything => return learned(host).map(Passage::Closed),
         Judged::Rules(rules) => rules,
     };
@@ -56,7 +56,7 @@ pub(crate) fn request(
     path: &str,
 ) -> Result<Granted, Refusal> {
     let rules = match &shared.permission {
-        Judged::Nothing => return Err(Refusal::NoNetwork),
+        Judged::Nothing => return Err(no_network(host, port)),
         Judged::Everything => return learned(host),
         Judged::Rules(rules) => rules,
     };
@@ -139,6 +139,12 @@ fn not_allowed(host: &Host, port: u16) -> Refusal {
     Refusal::Host {
         host: host.clone(),
         port,
+        rule: host_rule(host, port),
+    }
+}
+
+fn no_network(host: &Host, port: u16) -> Refusal {
+    Refusal::NoNetworkFor {
         rule: host_rule(host, port),
     }
 }

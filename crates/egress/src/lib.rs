@@ -6,6 +6,7 @@
 //! one host and port each. `docs/egress.md` says what holds and what does not.
 //!
 //! - [`Proxy`], [`Options`]: one per cell; a [`Gateway`](recto_protocol::ports::cell::Gateway).
+//! - [`Refusals`]: tells commands why they were refused, whatever their tools make of it.
 //! - [`environment`]: what tells the tools in the cell about it.
 //! - [`head`], [`hello`], [`target`], [`address`]: the pure parts, public for fuzzing.
 
@@ -29,6 +30,7 @@ mod resolve;
 mod shared;
 mod splice;
 pub mod target;
+mod told;
 mod trace;
 mod tunnel;
 mod upstream;
@@ -38,4 +40,5 @@ pub use options::{Credential, Limits, Observer, Options, Permission, Roots};
 pub use proxy::{Proxy, StartError};
 pub use resolve::{Resolve, System};
 pub use shared::Stats;
+pub use told::Refusals;
 pub use upstream::{Upstream, UpstreamError};

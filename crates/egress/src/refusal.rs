@@ -13,6 +13,11 @@ use crate::target::TargetError;
 pub(crate) enum Refusal {
     #[error("this cell has no network (policy none)")]
     NoNetwork,
+    #[error(
+        "this cell has no network (policy none); it would need the network \"allow\" and the rule \
+         \"{rule}\""
+    )]
+    NoNetworkFor { rule: String },
     #[error("{host}:{port} is not allowed; add the rule \"{rule}\"")]
     Host { host: Host, port: u16, rule: String },
     #[error("{method} {host}{path} is not allowed; add the rule \"{rule}\"")]
@@ -79,6 +84,7 @@ impl Refusal {
             Self::Resolve(_) | Self::Connect { .. } | Self::Tls { .. } | Self::Answer(_) => 502,
             Self::Idle => 504,
             Self::NoNetwork
+            | Self::NoNetworkFor { .. }
             | Self::Host { .. }
             | Self::Request { .. }
             | Self::Private { .. }

@@ -118,6 +118,102 @@ fn each_request_of_a_session_is_a_record_and_an_event() {
     assert!(!request.to_string().contains("secret"));
 }
 
+/// A tool that hides why a proxy refuses: it prints the status alone.
+const HIDES: &str = "import os, socket, sys, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ['https_proxy'])
+for target in sys.argv[1:]:
+    asked = socket.create_connection((proxy.hostname, proxy.port))
+    asked.sendall(b'CONNECT ' + target.encode() + b' HTTP/1.1\\r\\n\\r\\n')
+    print('status', asked.makefile('rb').readline().split()[1].decode())
+sys.exit(5)
+";
+
+/// What the model is told of each call.
+fn outputs(home: &Home) -> Vec<String> {
+    let records = home.records();
+    let finished = records
+        .iter()
+        .filter(|record| record["kind"] == "tool.finished");
+    finished
+        .map(|record| {
+            record["body"]["item"]["output"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn the_model_is_told_why_a_request_was_refused_whatever_the_tool_says() {
+    for user in User::all() {
+        for flags in [&[][..], &["--allow", "allowed.example.com"]] {
+            let (home, repo) = place(user);
+            repo.write("hides.py", HIDES);
+            let many: Vec<String> = (0..30).map(|n| format!("h{n}.example.com:443")).collect();
+            let script = Script::new()
+                .exec("/usr/bin/python3 hides.py pypi.org:443 pypi.org:443 db.example.com:5432")
+                .exec(&format!("/usr/bin/python3 hides.py {}", many.join(" ")))
+                .exec("echo quiet")
+                .answer("Done.");
+            user.take(script.dir());
+            let model = script.model();
+            let mut args = vec!["exec", "-m", &model];
+            args.extend(flags);
+            args.push("do it");
+            let run = home.run(repo.path(), &args).expect(0);
+            let outputs = outputs(&home);
+            let told = |output: &str, host: &str, rule: &str| {
+                let remark = format!("[recto: refused CONNECT {host}: ");
+                let lines = output.lines().filter(|line| line.starts_with(&remark));
+                let lines: Vec<&str> = lines.collect();
+                assert_eq!(lines.len(), 1, "{user:?}: {output}");
+                assert!(
+                    lines[0].ends_with(&format!("the rule \"{rule}\"]")),
+                    "{output}"
+                );
+                assert_eq!(
+                    lines[0].contains("policy none"),
+                    flags.is_empty(),
+                    "{output}"
+                );
+            };
+            assert!(outputs[0].contains("status 403"), "{}", outputs[0]);
+            told(&outputs[0], "pypi.org:443", "pypi.org");
+            told(&outputs[0], "db.example.com:5432", "db.example.com:5432");
+            // Not more than anybody reads.
+            assert_eq!(outputs[1].matches("[recto: refused").count(), 12);
+            assert_eq!(outputs[1].matches("[recto: further requests").count(), 1);
+            // What is over is not told again.
+            assert!(!outputs[2].contains("recto:"), "{}", outputs[2]);
+            // The user is told which flags help.
+            assert!(
+                run.stderr
+                    .contains("hint: what was refused needs --preset python --allow ")
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_background_process_is_refused_is_told_to_the_command_that_runs() {
+    let (home, repo) = place(User::all()[0]);
+    repo.write("hides.py", HIDES);
+    let late = "mkfifo go; (read < go; python3 hides.py late.example.com:443; echo > done.fifo) \
+                >/dev/null 2>&1 & mkfifo done.fifo";
+    // The kept cell's commands come one after the other, from processes of their own.
+    let recto = |args: &[&str]| home.run(repo.path(), args);
+    recto(&["cell", "new", "--name", "kept"]).expect(0);
+    let run = |script: &str| recto(&["cell", "run", "--in", "kept", "--", "sh", "-c", script]);
+    let began = run(late).expect(0);
+    assert!(!began.stderr.contains("refused"), "{began:?}");
+    // The command that lets it go on runs while it is refused.
+    let told = run("echo > go; read < done.fifo; true").expect(0);
+    let remark = "recto: refused CONNECT late.example.com:443: this cell has no network";
+    assert!(told.stderr.contains(remark), "{told:?}");
+    recto(&["cell", "rm", "kept"]).expect(0);
+}
+
 #[test]
 fn a_command_that_leaves_its_secret_behind_fails() {
     for user in User::all() {

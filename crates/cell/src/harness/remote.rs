@@ -473,6 +473,7 @@ fn limit(name: LimitName) -> Limit {
         LimitName::Files => Limit::Files,
         LimitName::Output => Limit::Output,
         LimitName::Time => Limit::Time,
+        LimitName::Network => Limit::Network,
     }
 }
 

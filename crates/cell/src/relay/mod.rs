@@ -27,6 +27,7 @@ mod words {
             Limit::Files => LimitName::Files,
             Limit::Output => LimitName::Output,
             Limit::Time => LimitName::Time,
+            Limit::Network => LimitName::Network,
         }
     }
 

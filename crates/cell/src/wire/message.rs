@@ -205,6 +205,7 @@ pub(crate) enum LimitName {
     Files,
     Output,
     Time,
+    Network,
 }
 
 /// This many bytes of output were dropped here.

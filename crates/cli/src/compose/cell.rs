@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use recto_cell::{Backend, CellSpec, GitView, Layer, Limits};
-use recto_egress::{Observer, Proxy};
+use recto_egress::{Observer, Proxy, Refusals};
 use recto_protocol::policy::{Access, Network, Policy};
 use recto_protocol::ports::cell::{Cell, CellError};
 use recto_workspace::git::Repository;
@@ -197,7 +197,7 @@ impl Settings {
     }
 
     /// Makes the cell, and in this process everything that answers it from outside. `observer` is
-    /// told of every request that commands make.
+    /// told of every request that commands make, and they of every refusal.
     ///
     /// # Errors
     /// When the machine can't isolate, with what to do about it.
@@ -221,13 +221,14 @@ impl Settings {
             ))
             .hint("use the backend namespaces, or --network none"));
         }
+        let refusals = Refusals::new(observer);
         let outside = match self.is_isolated() && !self.gvisor {
             true => outside::open(
                 &self.policy,
                 &self.machine,
                 &self.way_out,
                 self.learning,
-                observer,
+                Arc::clone(&refusals) as _,
             )?,
             false => None,
         };
@@ -240,6 +241,7 @@ impl Settings {
             proxy = Some(outside.proxy);
         }
         let cell = recto_cell::launch(spec).await.map_err(failure)?;
+        let cell = refusals.told_in(cell);
         Ok(Launched { cell, proxy })
     }
 }

@@ -10,7 +10,7 @@ use recto_protocol::usage::{Micros, Usage};
 use recto_protocol::{CallId, Record, View};
 use recto_runtime::{LiveEvent, Sink};
 
-use super::network::{is_notable, network_line};
+use super::network::{Unknown, is_notable, network_line};
 use super::safe::{cut, safe, safe_line};
 use super::{plural, told};
 
@@ -31,6 +31,8 @@ pub struct Human {
     headline: Option<CallId>,
     /// The names of other tools whose calls have no result yet.
     others: BTreeMap<CallId, String>,
+    /// What commands asked for and no rule is about.
+    unknown: Unknown,
     colour: bool,
 }
 
@@ -61,6 +63,7 @@ impl Human {
             open: BTreeMap::new(),
             headline: None,
             others: BTreeMap::new(),
+            unknown: Unknown::default(),
             colour,
         }
     }
@@ -146,6 +149,7 @@ impl Human {
             Body::Warning(body) => self.say(&format!("warning: {}", safe(&body.message))),
             Body::NetworkRequested(body) if is_notable(&body.request) => {
                 self.say(&format!("network: {}", network_line(&body.request, LINE)));
+                self.unknown.note(&body.request);
             }
             Body::DriverAttached(body) if body.torn_bytes > 0 => self.say(&format!(
                 "warning: the log's last line was torn; {} {} were set aside",
@@ -333,6 +337,9 @@ impl Human {
 
     /// Says the last words and takes the live status away.
     pub fn close(&mut self, lines: Vec<String>) {
+        if let Some(hint) = self.unknown.hint() {
+            self.say(&hint);
+        }
         for line in lines {
             self.say(&line);
         }

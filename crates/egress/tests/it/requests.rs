@@ -302,7 +302,10 @@ async fn an_empty_list_allows_nothing() {
             assert!(answer.starts_with("HTTP/1.1 403 Recto: "), "{answer}");
             let why = reason(&world.events.one().await).to_owned();
             if nothing {
-                assert_eq!(why, "this cell has no network (policy none)");
+                assert!(
+                    why.starts_with("this cell has no network (policy none)"),
+                    "{why}"
+                );
             }
             assert!(answer.contains(&why), "{answer}");
         }

@@ -12,7 +12,15 @@ use super::preset::Preset;
 /// Methods and paths inside TLS were not seen, so hosts are allowed as a whole; a preset that only
 /// allows reading may turn out too narrow.
 pub fn minimal_rules(events: &[RequestEvent]) -> Vec<String> {
-    let mut open: BTreeSet<Target> = events.iter().filter_map(target).collect();
+    let allowed = events
+        .iter()
+        .filter(|event| event.verdict == Verdict::Allowed);
+    rules_for(allowed)
+}
+
+/// The shortest list of rules for the hosts of these events, whatever was decided about them.
+pub fn rules_for<'a>(events: impl Iterator<Item = &'a RequestEvent>) -> Vec<String> {
+    let mut open: BTreeSet<Target> = events.filter_map(target).collect();
     let mut rules = Vec::new();
     while let Some((preset, covered)) = best(&open) {
         open.retain(|target| !covered.contains(target));
@@ -42,9 +50,6 @@ struct Target {
 }
 
 fn target(event: &RequestEvent) -> Option<Target> {
-    if event.verdict != Verdict::Allowed {
-        return None;
-    }
     Some(Target {
         host: event.host.parse().ok()?,
         port: event.port,

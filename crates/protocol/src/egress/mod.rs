@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use event::{MOST_TEXT, RequestEvent, Verdict, clip};
 pub use host::{Host, HostError, Name};
-pub use learn::minimal_rules;
+pub use learn::{minimal_rules, rules_for};
 pub use path::{PathPattern, plain_path};
 pub use preset::Preset;
 pub use rule::{HostPattern, Kind, MOST_BELOW, Rule};

@@ -119,7 +119,8 @@ pub enum ProcessEvent {
     Output(Bytes),
     /// This many bytes were dropped here, because of [`OutputCap`].
     Dropped(u64),
-    /// A limit of the cell was reached, and something was killed or refused for it.
+    /// A limit of the cell was reached, or its rules were passed over, and something was killed or
+    /// refused for it.
     Limited(Limited),
     /// The command ended and its output is complete.
     Exited(ExitStatus),
@@ -150,6 +151,8 @@ pub enum Limit {
     Output,
     /// Time since the command's or the cell's start.
     Time,
+    /// What rules let it reach outside.
+    Network,
 }
 
 /// How a command ended.

@@ -1,42 +1,25 @@
 //! What a command asked for outside its cell.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use recto_egress::Observer;
 use recto_protocol::egress::{RequestEvent, minimal_rules};
 
-use crate::output::network::{is_notable, network_line};
 use crate::output::tell;
 
 /// Requests that are kept for learning.
 const MOST: usize = 100_000;
-/// Refusals that are told.
-const MOST_TOLD: usize = 100;
-const WIDTH: usize = 200;
 
-/// Tells of each refused request once, and keeps what went out for learning.
+/// Keeps what went out, for learning. Refusals are told by the command that runs.
 #[derive(Default)]
-pub struct Requests(Mutex<Kept>);
-
-#[derive(Default)]
-struct Kept {
-    told: BTreeSet<String>,
-    events: Vec<RequestEvent>,
-}
+pub struct Requests(Mutex<Vec<RequestEvent>>);
 
 impl Observer for Requests {
     fn request(&self, event: RequestEvent) -> bool {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_notable(&event) && kept.told.len() < MOST_TOLD {
-            let line = network_line(&event, WIDTH);
-            if kept.told.insert(line.clone()) {
-                tell(&format!("recto: {line}\n"));
-            }
-        }
-        let has_room = kept.events.len() < MOST;
+        let has_room = kept.len() < MOST;
         if has_room {
-            kept.events.push(event);
+            kept.push(event);
         }
         has_room
     }
@@ -49,7 +32,7 @@ impl Requests {
             return;
         }
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let rules = minimal_rules(&kept.events);
+        let rules = minimal_rules(&kept);
         if rules.is_empty() {
             tell("recto: nothing outside was asked for\n");
             return;
