@@ -104,7 +104,7 @@ fn table(rows: &[Row]) -> String {
             || "-".to_owned(),
             |took| format!("{:.2} s", took.as_secs_f64()),
         );
-        format!("{:<44}{took:>10}  {word:<8}{note}", row.name)
+        format!("{:<60}{took:>10}  {word:<8}{note}", row.name)
             .trim_end()
             .to_owned()
     });

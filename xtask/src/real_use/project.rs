@@ -52,7 +52,7 @@ impl Project {
                 .with_context(|| format!("could not make {}", parent.display()))?;
             fs::write(path, text)?;
         }
-        for directory in [project.home(), project.layer()] {
+        for directory in [project.home(), project.root.join("layers")] {
             fs::create_dir_all(directory)?;
         }
         git(&tree, &["init", "--quiet", "--initial-branch=main"])?;
@@ -71,9 +71,9 @@ impl Project {
         self.root.join("home")
     }
 
-    /// Where an installed system package is kept.
-    pub(super) fn layer(&self) -> PathBuf {
-        self.root.join("layer")
+    /// Where a case keeps the system packages that it installs.
+    pub(super) fn layer(&self, name: &str) -> PathBuf {
+        self.root.join("layers").join(name)
     }
 
     pub(super) fn keep(mut self) -> PathBuf {

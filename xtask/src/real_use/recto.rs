@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::project::Project;
+use crate::steps::answer;
 
 /// A way to the network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,10 +26,20 @@ pub(super) struct Recto {
     help: String,
 }
 
+/// The system that commands see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum System {
+    Host,
+    /// A layer of this name, written by a fake root.
+    Setup(&'static str),
+    /// The same layer afterwards, for everybody.
+    Installed(&'static str),
+}
+
 /// One command in a cell.
 pub(super) struct Run {
     pub(super) network: Network,
-    pub(super) fake_root: bool,
+    pub(super) system: System,
     /// A named cell that outlives the command.
     pub(super) cell: Option<&'static str>,
     pub(super) script: String,
@@ -66,7 +77,7 @@ impl Recto {
         if matches!(run.network, Network::Allow(_)) {
             needed.extend(["--network", "--preset"]);
         }
-        if run.fake_root {
+        if run.system != System::Host {
             needed.extend(["--system-layer", "--fake-root"]);
         }
         if run.cell.is_some() {
@@ -74,12 +85,25 @@ impl Recto {
         }
         needed.retain(|flag| !self.help.contains(flag));
         let missing = needed.join(" ");
-        (!missing.is_empty()).then(|| format!("not built yet: cell run {missing}"))
+        if !missing.is_empty() {
+            return Some(format!("not built yet: cell run {missing}"));
+        }
+        let is_root = || answer("id", &["-u"]).as_deref() == Some("0");
+        let for_root = run.system != System::Host && !is_root();
+        for_root.then(|| "a fake root needs a harness that is root".to_owned())
     }
 
-    /// Makes a named cell.
-    pub(super) fn new_cell(&self, project: &Project, name: &str) -> anyhow::Result<()> {
-        let ended = self.command(project, &["cell", "new", "--name", name].map(str::to_owned))?;
+    /// Makes a named cell without a network.
+    pub(super) fn new_cell(
+        &self,
+        project: &Project,
+        name: &str,
+        system: System,
+    ) -> anyhow::Result<()> {
+        let mut words = ["cell", "new", "--name", name].map(str::to_owned).to_vec();
+        words.extend(["--network", "none"].map(str::to_owned));
+        words.extend(shown(project, system));
+        let ended = self.command(project, &words)?;
         match ended.is_good {
             true => Ok(()),
             false => bail!("cell new failed: {}", ended.output.trim()),
@@ -100,7 +124,7 @@ impl Recto {
     fn arguments(&self, project: &Project, run: &Run) -> Vec<String> {
         let mut words = ["cell", "run"].map(str::to_owned).to_vec();
         match (run.cell, run.network) {
-            // A named cell was made with its network.
+            // A named cell was made with its network and its system.
             (Some(name), _) => words.extend(["--in", name].map(str::to_owned)),
             (None, Network::None) => words.extend(["-c", "network='none'"].map(str::to_owned)),
             (None, Network::Open) => words.extend(["-c", "network='open'"].map(str::to_owned)),
@@ -111,9 +135,8 @@ impl Recto {
                 }
             }
         }
-        if run.fake_root {
-            let layer = project.layer().display().to_string();
-            words.extend(["--system-layer".to_owned(), layer, "--fake-root".to_owned()]);
+        if run.cell.is_none() {
+            words.extend(shown(project, run.system));
         }
         words.extend(["--", "bash", "-c"].map(str::to_owned));
         words.push(run.script.clone());
@@ -137,4 +160,16 @@ impl Recto {
             output: String::from_utf8_lossy(&text).into_owned(),
         })
     }
+}
+
+/// The options for a system.
+fn shown(project: &Project, system: System) -> Vec<String> {
+    let (name, flag) = match system {
+        System::Host => return Vec::new(),
+        System::Setup(name) => (name, Some("--fake-root")),
+        System::Installed(name) => (name, None),
+    };
+    let layer = project.layer(name).display().to_string();
+    let words = ["--system-layer".to_owned(), layer].into_iter();
+    words.chain(flag.map(str::to_owned)).collect()
 }
