@@ -16,6 +16,7 @@ mod layer;
 mod plan;
 mod probe;
 pub mod relay;
+mod scan;
 mod seccomp;
 mod spec;
 mod stub;

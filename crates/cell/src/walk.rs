@@ -1,47 +1,22 @@
-//! Walks a directory tree for what lies in it by name and kind, without looking at any file.
-//!
-//! Reading directories is all it does (the kernel tells each entry's kind along with its name), so
-//! that whole work trees can be walked before each cell. No symbolic link is followed.
+//! Walks a tree after a cell, for all that the cell can have made: no bounds, whatever it costs, and
+//! directories that their owner closed are open meanwhile. No symbolic link is followed, and no
+//! file is looked at.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, StatxFlags, chmod,
     fchmod, fstat, openat, openat2, statx,
 };
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-/// Longest path below the top that a survey walks; what lies deeper is told as
-/// [`Directory::Closed`].
-const LONGEST: usize = 3000;
-/// Entries after which a survey gives up.
-pub(crate) const MOST: usize = if cfg!(test) { 4000 } else { 4_000_000 };
 /// How many of the directories on the way down are kept open; the others are found again as the
 /// parents of these.
 const OPEN: usize = 32;
-
-/// What a tree is walked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// To know what is there, before a cell. Has bounds, and tells paths.
-    Survey,
-    /// To find all that a cell can have made: no bounds, whatever it costs. Directories that their
-    /// owner closed are open meanwhile. Tells only a directory's own name as its path.
-    Aftermath,
-}
-
-/// A directory that was met, by its path below the top (empty for the top itself).
-pub(crate) enum Directory<'a> {
-    /// It was read.
-    Read(&'a Path, &'a Entries, &'a OwnedFd),
-    /// It could not be: no permission, or too deep.
-    Closed(&'a Path),
-}
 
 /// Where to go from a directory.
 #[derive(PartialEq, Eq)]
@@ -80,8 +55,10 @@ impl Identity {
 /// What of a directory's entries matters to a cell.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
+    /// How many there are.
+    pub(crate) count: usize,
     pub(crate) directories: Vec<OsString>,
-    /// Sockets and FIFOs.
+    /// Sockets and FIFOs, if they are wanted.
     pub(crate) channels: Vec<OsString>,
     /// A `.git` that is a file.
     pub(crate) git_file: bool,
@@ -98,15 +75,13 @@ impl Entries {
         path.file_name().is_some_and(|name| name == ".git") || self.objects && self.refs
     }
 
-    fn add(&mut self, name: &CStr, kind: FileType, purpose: Purpose) {
+    fn add(&mut self, name: &CStr, kind: FileType, wants_channels: bool) {
+        self.count += 1;
         let bytes = name.to_bytes();
         let owned = || OsStr::from_bytes(bytes).to_owned();
         match kind {
             FileType::Directory => self.directories.push(owned()),
-            // Afterwards they don't matter, and links could make them more than memory holds.
-            FileType::Socket | FileType::Fifo if purpose == Purpose::Survey => {
-                self.channels.push(owned())
-            }
+            FileType::Socket | FileType::Fifo if wants_channels => self.channels.push(owned()),
             _ => {}
         }
         match bytes {
@@ -120,56 +95,38 @@ impl Entries {
     }
 }
 
-/// Why a walk ended early.
+/// A directory was moved while the walk was in it.
 #[derive(Debug)]
-pub(crate) enum Stopped {
-    /// The tree has more entries than are surveyed.
-    TooMany,
-    /// A directory was moved while the walk was in it.
-    Moved,
-}
+pub(crate) struct Moved;
 
 /// Walks a tree; `visit` says where to go from each directory. Holds the names that are left to go
 /// to on the way down, and a bounded number of descriptors.
 pub(crate) fn walk(
     top: &Path,
-    purpose: Purpose,
-    mut visit: impl FnMut(Directory<'_>) -> Next,
-) -> Result<(), Stopped> {
+    mut visit: impl FnMut(&Path, &Entries, &OwnedFd) -> Next,
+) -> Result<(), Moved> {
     let mut walk = Walk {
-        purpose,
         levels: Vec::new(),
-        path: PathBuf::new(),
         buffer: vec![MaybeUninit::uninit(); 64 << 10],
-        seen: 0,
     };
-    walk.enter(CWD, top, &mut visit);
-    while walk.seen <= MOST || purpose == Purpose::Aftermath {
-        let Some(level) = walk.levels.last_mut() else {
-            return Ok(());
-        };
+    walk.enter(CWD, top, Path::new(""), &mut visit);
+    while let Some(level) = walk.levels.last_mut() {
         let Some(name) = level.waiting.pop() else {
             walk.leave()?;
             continue;
         };
         let Some(parent) = level.fd.take() else {
-            return Err(Stopped::Moved);
+            return Err(Moved);
         };
         let depth = walk.levels.len();
-        match purpose {
-            Purpose::Survey => walk.path.push(&name),
-            Purpose::Aftermath => walk.path = PathBuf::from(&name),
-        }
-        let entered = walk.enter(parent.as_fd(), Path::new(&name), &mut visit);
+        let name = Path::new(&name);
+        walk.enter(parent.as_fd(), name, name, &mut visit);
         walk.levels[depth - 1].fd = Some(parent);
-        if !entered && purpose == Purpose::Survey {
-            walk.path.pop();
-        }
         if let Some(above) = walk.levels.len().checked_sub(OPEN + 1) {
             walk.levels[above].fd = None;
         }
     }
-    Err(Stopped::TooMany)
+    Ok(())
 }
 
 /// A directory that the walk is in.
@@ -199,11 +156,8 @@ impl Closed {
 }
 
 struct Walk {
-    purpose: Purpose,
     levels: Vec<Level>,
-    path: PathBuf,
     buffer: Vec<MaybeUninit<u8>>,
-    seen: usize,
 }
 
 impl Walk {
@@ -211,33 +165,21 @@ impl Walk {
     fn enter(
         &mut self,
         parent: BorrowedFd<'_>,
+        place: &Path,
         name: &Path,
-        visit: &mut impl FnMut(Directory<'_>) -> Next,
-    ) -> bool {
-        let too_deep = self.path.as_os_str().len() > LONGEST;
-        let opened = if too_deep {
-            Err(Errno::NAMETOOLONG)
-        } else {
-            self.open(parent, name)
-        };
-        let read = opened.and_then(|(fd, closed)| {
-            let entries = read(&fd, &mut self.buffer, &mut self.seen, self.purpose)?;
+        visit: &mut impl FnMut(&Path, &Entries, &OwnedFd) -> Next,
+    ) {
+        let read = open(parent, place).and_then(|(fd, closed)| {
+            let entries = read(&fd, &mut self.buffer, false)?;
             Ok((fd, closed, entries))
         });
-        let (fd, closed, mut entries) = match read {
-            Ok(read) => read,
-            // It has gone, or is something else by now.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !self.levels.is_empty() => {
-                return false;
-            }
-            Err(_) => {
-                visit(Directory::Closed(&self.path));
-                return false;
-            }
+        // It has gone, is something else by now, or is nobody's to look into.
+        let Ok((fd, closed, mut entries)) = read else {
+            return;
         };
-        let next = visit(Directory::Read(&self.path, &entries, &fd));
+        let next = visit(name, &entries, &fd);
         if next == Next::Again
-            && let Ok(again) = read_again(&fd, &mut self.buffer, &mut self.seen, self.purpose)
+            && let Ok(again) = read_again(&fd, &mut self.buffer)
         {
             entries = again;
         }
@@ -246,7 +188,7 @@ impl Walk {
             if let Some(closed) = closed {
                 closed.restore(&fd);
             }
-            return false;
+            return;
         };
         self.levels.push(Level {
             fd: Some(fd),
@@ -254,43 +196,14 @@ impl Walk {
             waiting: entries.directories,
             closed,
         });
-        true
-    }
-
-    /// Opens a directory to be read and searched.
-    fn open(
-        &self,
-        parent: BorrowedFd<'_>,
-        name: &Path,
-    ) -> rustix::io::Result<(OwnedFd, Option<Closed>)> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        if self.purpose == Purpose::Survey {
-            let fd = openat2(parent, name, flags, Mode::empty(), resolve)?;
-            return Ok((fd, None));
-        }
-        let place = openat2(parent, name, flags | OFlags::PATH, Mode::empty(), resolve)?;
-        let mode = fstat(&place)?.st_mode & 0o7777;
-        let mut closed = None;
-        if mode & 0o500 != 0o500 {
-            let (before, now) = (Mode::from_raw_mode(mode), mode | 0o500);
-            let by_descriptor = format!("/proc/self/fd/{}", place.as_raw_fd());
-            let now = Mode::from_raw_mode(now);
-            closed = chmod(by_descriptor.as_str(), now)
-                .is_ok()
-                .then_some(Closed { before, now });
-        }
-        let fd = openat(&place, ".", flags, Mode::empty())?;
-        Ok((fd, closed))
     }
 
     /// Goes back up from the lowest level.
-    fn leave(&mut self) -> Result<(), Stopped> {
-        self.path.pop();
+    fn leave(&mut self) -> Result<(), Moved> {
         let Some(left) = self.levels.pop() else {
             return Ok(());
         };
-        let fd = left.fd.ok_or(Stopped::Moved)?;
+        let fd = left.fd.ok_or(Moved)?;
         let found = match self.levels.last_mut() {
             Some(above) if above.fd.is_none() => above.find(&fd),
             _ => Ok(()),
@@ -304,12 +217,12 @@ impl Walk {
 
 impl Level {
     /// Opens the directory again, as the parent of one in it.
-    fn find(&mut self, below: &OwnedFd) -> Result<(), Stopped> {
+    fn find(&mut self, below: &OwnedFd) -> Result<(), Moved> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = openat(below, "..", flags, Mode::empty()).map_err(|_| Stopped::Moved)?;
-        let stat = fstat(&fd).map_err(|_| Stopped::Moved)?;
+        let fd = openat(below, "..", flags, Mode::empty()).map_err(|_| Moved)?;
+        let stat = fstat(&fd).map_err(|_| Moved)?;
         if (stat.st_dev, stat.st_ino) != self.identity {
-            return Err(Stopped::Moved);
+            return Err(Moved);
         }
         self.fd = Some(fd);
         Ok(())
@@ -327,22 +240,36 @@ impl Drop for Walk {
     }
 }
 
-/// Reads a directory from its beginning once more.
-fn read_again(
-    fd: &OwnedFd,
-    buffer: &mut [MaybeUninit<u8>],
-    seen: &mut usize,
-    purpose: Purpose,
-) -> rustix::io::Result<Entries> {
-    rustix::fs::seek(fd, SeekFrom::Start(0))?;
-    read(fd, buffer, seen, purpose)
+/// Opens a directory to be read and searched.
+fn open(parent: BorrowedFd<'_>, name: &Path) -> rustix::io::Result<(OwnedFd, Option<Closed>)> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let place = openat2(parent, name, flags | OFlags::PATH, Mode::empty(), resolve)?;
+    let mode = fstat(&place)?.st_mode & 0o7777;
+    let mut closed = None;
+    if mode & 0o500 != 0o500 {
+        let (before, now) = (Mode::from_raw_mode(mode), mode | 0o500);
+        let by_descriptor = format!("/proc/self/fd/{}", place.as_raw_fd());
+        let now = Mode::from_raw_mode(now);
+        closed = chmod(by_descriptor.as_str(), now)
+            .is_ok()
+            .then_some(Closed { before, now });
+    }
+    let fd = openat(&place, ".", flags, Mode::empty())?;
+    Ok((fd, closed))
 }
 
-fn read(
+/// Reads a directory from its beginning once more.
+fn read_again(fd: &OwnedFd, buffer: &mut [MaybeUninit<u8>]) -> rustix::io::Result<Entries> {
+    rustix::fs::seek(fd, SeekFrom::Start(0))?;
+    read(fd, buffer, false)
+}
+
+/// Reads a directory from where it stands.
+pub(crate) fn read(
     fd: &OwnedFd,
     buffer: &mut [MaybeUninit<u8>],
-    seen: &mut usize,
-    purpose: Purpose,
+    wants_channels: bool,
 ) -> rustix::io::Result<Entries> {
     let mut entries = Entries::default();
     let mut raw = RawDir::new(fd.as_fd(), buffer);
@@ -352,7 +279,6 @@ fn read(
         if name == c"." || name == c".." {
             continue;
         }
-        *seen += 1;
         let kind = match entry.file_type() {
             // A few file systems don't tell.
             FileType::Unknown => rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW)
@@ -361,7 +287,7 @@ fn read(
                 }),
             kind => kind,
         };
-        entries.add(name, kind, purpose);
+        entries.add(name, kind, wants_channels);
     }
     Ok(entries)
 }

@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags, fstat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::walk::{Directory, Entries, Identity, Next, Purpose, walk};
+use crate::walk::{Entries, Identity, Next, walk};
 
 /// What is put behind a name that git must not read; a random number follows, so that a cell can't
 /// take the name first.
@@ -46,16 +46,9 @@ impl Aftermath {
         // Something moves directories while they are walked: another cell, or the user.
         for _ in 0..ROUNDS {
             let mut disarmed = BTreeSet::new();
-            let walked = walk(
-                &self.tree,
-                Purpose::Aftermath,
-                |directory| match directory {
-                    Directory::Read(name, entries, fd) => {
-                        self.look(name, entries, fd, &mut disarmed)
-                    }
-                    Directory::Closed(_) => Next::Past,
-                },
-            );
+            let walked = walk(&self.tree, |name, entries, fd| {
+                self.look(name, entries, fd, &mut disarmed)
+            });
             if walked.is_ok() {
                 break;
             }
@@ -319,7 +312,7 @@ mod tests {
         let (_dir, tree) = tree();
         repository(&tree.join("many/r"));
         fs::write(tree.join("many/file"), "").unwrap();
-        for number in 0..=crate::walk::MOST {
+        for number in 0..=crate::scan::MOST {
             fs::hard_link(tree.join("many/file"), tree.join(format!("{number}"))).unwrap();
         }
         aftermath(&tree).settle();

@@ -2,7 +2,7 @@
 //! FIFOs of the host's programs.
 //!
 //! All of a tree is looked at, because who prepared a repository chooses where things lie. See
-//! `walk` for why that is affordable.
+//! `scan` for why that is affordable.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use recto_protocol::ports::cell::CellError;
 
 use super::IN_A_PROJECT;
-use crate::walk::{self, Directory, Identity, Next, Purpose, walk};
+use crate::scan::{self, Directory, scan};
+use crate::walk::Identity;
 
 /// Most places of one tree that get a mount of their own.
 const MOST_PLACES: usize = 4000;
@@ -30,6 +31,36 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Looks at one directory; false when what is in it doesn't matter.
+    fn look(&mut self, tree: &Path, directory: Directory<'_>) -> bool {
+        let (path, entries, fd) = match directory {
+            Directory::Read(path, entries, fd) => (path, entries, fd),
+            Directory::Closed(path) => {
+                self.fixed.extend(nearest_open(tree, path));
+                return false;
+            }
+        };
+        let is_top = path.as_os_str().is_empty();
+        let here = || match is_top {
+            true => tree.to_owned(),
+            false => tree.join(path),
+        };
+        let channels = entries.channels.iter().map(|name| here().join(name));
+        self.channels.extend(channels);
+        if entries.is_repository(path) {
+            self.repositories.extend(Identity::of(fd));
+            self.is_repository |= is_top;
+            if path != Path::new(".git") && !is_top {
+                self.fixed.insert(here());
+            }
+            return false;
+        }
+        if entries.git_file && !is_top {
+            self.fixed.insert(here().join(".git"));
+        }
+        true
+    }
+
     /// The directories between the tree's root and what is fixed: if they could be moved, it could.
     pub(super) fn pinned(&self, tree: &Path) -> BTreeSet<PathBuf> {
         let above = |path: &PathBuf| {
@@ -45,53 +76,34 @@ impl Survey {
 
 /// Looks through a work tree.
 pub(super) fn tree(tree: &Path) -> Result<Survey, CellError> {
-    let mut found = Survey::default();
-    let walked = walk(tree, Purpose::Survey, |directory| match directory {
-        Directory::Read(path, entries, fd) => {
-            let here = || {
-                if path.as_os_str().is_empty() {
-                    tree.to_owned()
-                } else {
-                    tree.join(path)
-                }
-            };
-            found
-                .channels
-                .extend(entries.channels.iter().map(|name| here().join(name)));
-            if entries.is_repository(path) {
-                found.repositories.extend(Identity::of(fd));
-                found.is_repository |= path.as_os_str().is_empty();
-                if path != Path::new(".git") && !path.as_os_str().is_empty() {
-                    found.fixed.insert(here());
-                }
-                return Next::Past;
-            }
-            if entries.git_file && !path.as_os_str().is_empty() {
-                found.fixed.insert(here().join(".git"));
-            }
-            Next::Into
-        }
-        Directory::Closed(path) => {
-            found.fixed.extend(nearest_open(tree, path));
-            Next::Past
-        }
+    let parts = scan(tree, |found: &mut Survey, directory| {
+        found.look(tree, directory)
     });
+    let parts = parts.map_err(|_| too_much(tree, &format!("more than {} files", scan::MOST)))?;
+    let mut found = Survey::default();
+    for part in parts {
+        found.fixed.extend(part.fixed);
+        found.repositories.extend(part.repositories);
+        found.is_repository |= part.is_repository;
+        found.channels.extend(part.channels);
+    }
+    found.channels.sort();
     let places = found.fixed.len() + found.channels.len();
-    if walked.is_err() || places > MOST_PLACES {
-        let what = if walked.is_err() {
-            format!("more than {} files", walk::MOST)
-        } else {
-            format!("{places} repositories, sockets and FIFOs")
-        };
-        return Err(CellError::Unavailable {
-            reason: format!(
-                "{} holds {what}, which is too much to protect what the host uses",
-                tree.display()
-            ),
-            remedy: IN_A_PROJECT.to_owned(),
-        });
+    if places > MOST_PLACES {
+        let what = format!("{places} repositories, sockets and FIFOs");
+        return Err(too_much(tree, &what));
     }
     Ok(found)
+}
+
+fn too_much(tree: &Path, what: &str) -> CellError {
+    CellError::Unavailable {
+        reason: format!(
+            "{} holds {what}, which is too much to protect what the host uses",
+            tree.display()
+        ),
+        remedy: IN_A_PROJECT.to_owned(),
+    }
 }
 
 /// A closed directory, or the one that keeps us from even naming it. None is the tree itself,
