@@ -3,8 +3,8 @@
 //! Only directories are read (the kernel tells each entry's kind along with its name), and on ext4
 //! that is a quarter of a microsecond for each entry and some for each directory: a large tree is
 //! therefore read by several threads. Directories are found by their path from the top, through no
-//! symbolic link. One that is moved meanwhile may be missed: what the user has is moved by nobody
-//! but the user, and what a cell has made is disarmed when it is not known.
+//! symbolic link. One that is moved meanwhile may be missed: other cells can't move the user's
+//! repositories, and those that are not known are disarmed afterwards.
 
 use std::ffi::OsString;
 use std::mem::MaybeUninit;
