@@ -196,21 +196,16 @@ fn the_model_is_told_why_a_request_was_refused_whatever_the_tool_says() {
 }
 
 #[test]
-fn what_a_background_process_is_refused_is_told_to_the_command_that_runs() {
+fn a_command_in_a_kept_cell_is_told_why_it_was_refused() {
     let (home, repo) = place(User::all()[0]);
     repo.write("hides.py", HIDES);
-    let late = "mkfifo go; (read < go; python3 hides.py late.example.com:443; echo > done.fifo) \
-                >/dev/null 2>&1 & mkfifo done.fifo";
-    // The kept cell's commands come one after the other, from processes of their own.
     let recto = |args: &[&str]| home.run(repo.path(), args);
     recto(&["cell", "new", "--name", "kept"]).expect(0);
-    let run = |script: &str| recto(&["cell", "run", "--in", "kept", "--", "sh", "-c", script]);
-    let began = run(late).expect(0);
-    assert!(!began.stderr.contains("refused"), "{began:?}");
-    // The command that lets it go on runs while it is refused.
-    let told = run("echo > go; read < done.fifo; true").expect(0);
-    let remark = "recto: refused CONNECT late.example.com:443: this cell has no network";
+    let command = ["/usr/bin/python3", "hides.py", "far.example.com:443"];
+    let told = recto(&[&["cell", "run", "--in", "kept", "--"][..], &command].concat()).expect(5);
+    let remark = "recto: refused CONNECT far.example.com:443: this cell has no network";
     assert!(told.stderr.contains(remark), "{told:?}");
+    assert_eq!(told.stdout, "status 403\n");
     recto(&["cell", "rm", "kept"]).expect(0);
 }
 
