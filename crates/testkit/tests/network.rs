@@ -210,6 +210,23 @@ fn a_command_in_a_kept_cell_is_told_why_it_was_refused() {
 }
 
 #[test]
+fn what_a_background_process_is_refused_is_told_to_the_command_that_runs() {
+    let (home, repo) = place(User::all()[0]);
+    repo.write("hides.py", HIDES);
+    let recto = |args: &[&str]| home.run(repo.path(), args);
+    recto(&["cell", "new", "--name", "kept"]).expect(0);
+    let run = |script: &str| recto(&["cell", "run", "--in", "kept", "--", "sh", "-c", script]);
+    let began = run("mkfifo go done; \
+        (read x < go; python3 hides.py late.example.com:443; echo > done) >/dev/null 2>&1 &")
+    .expect(0);
+    assert!(!began.stderr.contains("refused"), "{began:?}");
+    let told = run("echo > go; read x < done").expect(0);
+    let remark = "recto: refused CONNECT late.example.com:443: this cell has no network";
+    assert!(told.stderr.contains(remark), "{told:?}");
+    recto(&["cell", "rm", "kept"]).expect(0);
+}
+
+#[test]
 fn a_command_that_leaves_its_secret_behind_fails() {
     for user in User::all() {
         let (mut home, repo) = place(user);
