@@ -3,9 +3,8 @@
 //! Which were run stands in the database itself, with their hashes. All that are missing are run in
 //! one transaction, and only one process does it at a time.
 
-use sha2::{Digest as _, Sha256};
-
 use super::{Connection, OpenError, values};
+use crate::chunk::sha256;
 
 /// The scripts, in the order of their numbers from 1. Released ones are never changed; a test holds
 /// their hashes.
@@ -60,7 +59,7 @@ async fn steps(on: &mut Connection<'_>, place: &str) -> Result<(), OpenError> {
     let done = check(on, place).await?;
     for (index, (name, script)) in STEPS.iter().enumerate().skip(done) {
         on.run(script).await.map_err(sorted)?;
-        let row = values![number(index), *name, hash(script)];
+        let row = values![number(index), *name, sha256(script.as_bytes())];
         let insert = "insert into recto_schema (step, name, sha256) values ($1, $2, $3)";
         on.execute(insert, row).await.map_err(sorted)?;
     }
@@ -99,7 +98,7 @@ async fn check(on: &mut Connection<'_>, place: &str) -> Result<usize, OpenError>
             row.count("step").map_err(sorted)?,
             row.text("sha256").map_err(sorted)?,
         );
-        if made != (number(index), hash(script)) {
+        if made != (number(index), sha256(script.as_bytes())) {
             return Err(OpenError::Unreleased {
                 place: place.to_owned(),
                 step: number(index),
@@ -111,11 +110,6 @@ async fn check(on: &mut Connection<'_>, place: &str) -> Result<usize, OpenError>
 
 fn number(index: usize) -> u64 {
     index as u64 + 1
-}
-
-fn hash(script: &str) -> String {
-    let digest = Sha256::digest(script.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
