@@ -152,7 +152,7 @@ impl Route {
     }
 
     /// Everybody may call it.
-    pub(crate) fn open(mut self) -> Self {
+    pub(crate) fn open_to_all(mut self) -> Self {
         self.operation.needs = None;
         self
     }

@@ -23,7 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/health", health)
             .is("health", "Tells whether the server can use its store")
-            .open()
+            .open_to_all()
             .json::<Health>(200, "It can."),
         Route::get("/metrics", metrics)
             .is("metrics", "Gives figures for Prometheus")
