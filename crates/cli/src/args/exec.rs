@@ -70,7 +70,7 @@ pub enum ExecCommand {
 }
 
 /// A sum of money as the command line gives it.
-fn dollars(given: &str) -> Result<f64, String> {
+pub(super) fn dollars(given: &str) -> Result<f64, String> {
     given
         .parse()
         .map_err(|_| "not a number of dollars, such as 2.5".to_owned())

@@ -3,8 +3,12 @@
 mod cell;
 mod exec;
 mod network;
+mod repo;
 mod serve;
+mod server;
 mod sessions;
+mod task;
+mod token;
 
 use clap::{Parser, Subcommand};
 
@@ -13,8 +17,12 @@ pub use cell::{
 };
 pub use exec::{AskArgs, ExecArgs, ExecCommand, RunArgs};
 pub use network::NetworkArgs;
+pub use repo::{RepoArgs, RepoCommand};
 pub use serve::{Role, ServeArgs};
+pub use server::ServerArgs;
 pub use sessions::{SessionsArgs, SessionsCommand};
+pub use task::{ListTasksArgs, NewTaskArgs, SayArgs, StateWord, TaskArgs, TaskCommand};
+pub use token::{ScopeWord, TokenArgs, TokenCommand};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -53,6 +61,13 @@ pub enum Command {
     Cell(Box<CellArgs>),
     /// Run the service: take tasks in, work on many at once, answer the API.
     Serve(ServeArgs),
+    /// Hand in tasks to the service, watch them, steer them, and fetch what came of them.
+    #[command(visible_alias = "t")]
+    Task(Box<TaskArgs>),
+    /// Tell the service which repositories there are.
+    Repo(RepoArgs),
+    /// Make, list and revoke tokens of the service's API.
+    Token(TokenArgs),
     /// Apply a patch in the apply_patch format to the directory here, all of it or nothing.
     ApplyPatch(ApplyPatchArgs),
     /// Show the configuration, each value with where it comes from.

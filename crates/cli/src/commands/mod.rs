@@ -7,11 +7,14 @@ mod demo;
 mod doctor;
 mod exec;
 mod logging;
+mod repo;
 mod report;
 mod script;
 mod serve;
 mod sessions;
 mod signals;
+mod task;
+mod token;
 
 use clap::CommandFactory as _;
 
@@ -32,6 +35,9 @@ pub fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Sessions(args) => sessions::run(args.command),
         Command::Cell(args) => cell::run(args.command),
         Command::CellKeep => cell::keep(),
+        Command::Task(args) => task::run(*args),
+        Command::Repo(args) => repo::run(args),
+        Command::Token(args) => token::run(args),
         Command::ApplyPatch(args) => apply_patch::run(&args),
         Command::Config(args) => config::run(args.command),
         Command::Doctor(args) => doctor::run(&args),

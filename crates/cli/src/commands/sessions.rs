@@ -164,7 +164,7 @@ pub fn state(outcome: Option<&Outcome>) -> &'static str {
 }
 
 /// Local time, to the minute.
-fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(
         |_| "?".to_owned(),
         |at| {
@@ -226,7 +226,7 @@ fn show_chunk(sessions: &Sessions, id: &SessionId, chunk: &str) -> Result<(), Fa
 }
 
 /// One record in words; none for those that say nothing to people.
-fn tell(record: &Record) -> Option<String> {
+pub(super) fn tell(record: &Record) -> Option<String> {
     const WIDTH: usize = 200;
     Some(match &record.body {
         Body::SessionStarted(body) => format!(

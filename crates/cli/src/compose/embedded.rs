@@ -1,4 +1,4 @@
-//! A service for the time of one command, so that the first task needs nothing else.
+//! A server in this process, for the time of one command.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -8,38 +8,35 @@ use super::server::{Options, Server};
 use crate::args::Role;
 use crate::exit::Failure;
 
-/// Attempts that run at once: as many as one task has.
-const CAPACITY: usize = 4;
-/// Nobody else works on its store, so nobody is ever given up.
+/// Attempts that run at once.
+const ATTEMPTS: usize = 4;
+/// Nobody else works here, so nobody has to be given up soon.
 const LEASE: Duration = Duration::from_secs(15);
 
-/// A service in this process, which nobody else is told of.
+/// A server in this process. Other commands find it while it runs.
 pub struct Embedded {
     /// Where it answers.
     pub url: String,
-    /// By which it lets in.
+    /// The token that may do everything.
     pub token: String,
     server: Server,
 }
 
-/// Starts a service in this process.
+/// Starts a server that works on tasks, or only answers.
 ///
 /// # Errors
-/// When a server runs on this home already, or one can't be started.
-pub async fn start(home: &Home) -> Result<Embedded, Failure> {
-    let server = Server::start(
-        home,
-        Options {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            hosts: Vec::new(),
-            capacity: CAPACITY,
-            store: None,
-            role: Role::All,
-            lease: LEASE,
-            is_announced: false,
-        },
-    )
-    .await?;
+/// As [`Server::start`].
+pub async fn start(home: &Home, role: Role) -> Result<Embedded, Failure> {
+    let options = Options {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        hosts: Vec::new(),
+        capacity: ATTEMPTS,
+        store: None,
+        role,
+        lease: LEASE,
+        is_announced: true,
+    };
+    let server = Server::start(home, options).await?;
     Ok(Embedded {
         url: server.url.clone().unwrap_or_default(),
         token: server.token.clone(),
@@ -48,10 +45,10 @@ pub async fn start(home: &Home) -> Result<Embedded, Failure> {
 }
 
 impl Embedded {
-    /// Finishes the steps that run, gives the attempts back to the queue, and ends.
+    /// Ends it: what runs is given back to the queue.
     ///
     /// # Errors
-    /// The first failure of a part.
+    /// When a part of it failed.
     pub async fn finish(self) -> Result<(), Failure> {
         self.server.stopper().cancel();
         self.server.wait().await

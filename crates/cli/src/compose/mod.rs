@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod cell;
 pub mod cells;
+pub mod client;
 pub mod embedded;
 pub mod files;
 pub mod git;
