@@ -7,7 +7,11 @@
 mod check;
 mod citation;
 mod plain;
+pub mod report;
+mod shell;
+mod tools;
 
 pub use check::{Checked, ChunkText, Lookup, Report, Verdict, check, resolve};
 pub use citation::{Citation, Found, Lines, Target, malformed, parse};
 pub use plain::plain;
+pub use tools::Subject;
