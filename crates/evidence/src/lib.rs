@@ -6,9 +6,11 @@
 
 mod check;
 mod citation;
+pub mod claims;
 mod plain;
 pub mod report;
 mod shell;
+pub mod summary;
 mod tools;
 
 pub use check::{Checked, ChunkText, Lookup, Report, Verdict, check, resolve};

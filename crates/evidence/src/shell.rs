@@ -308,10 +308,10 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
     let mut word: Option<String> = None;
     let mut skip_next = false;
     let end = |word: &mut Option<String>, tokens: &mut Vec<Token>, skip: &mut bool| {
-        if let Some(word) = word.take() {
-            if !std::mem::take(skip) {
-                tokens.push(Token::Word(word));
-            }
+        if let Some(word) = word.take()
+            && !std::mem::take(skip)
+        {
+            tokens.push(Token::Word(word));
         }
     };
     while let Some(char) = rest.next() {

@@ -35,6 +35,8 @@ pub(crate) struct Action {
     pub(crate) runner: Option<Runner>,
     /// The words that restrict it to a part, sorted; none when it does all.
     pub(crate) parts: Vec<String>,
+    /// Whether its name alone says what it does: a script may run anything.
+    pub(crate) is_script: bool,
 }
 
 /// How a tool's words are read.
@@ -310,6 +312,7 @@ pub(crate) fn recognise(step: &Step) -> Option<Action> {
         shows,
         runner: tool.runner.filter(|_| shows.contains(&Tests)),
         parts: parts(tool, rest),
+        is_script: false,
     })
 }
 
@@ -522,6 +525,7 @@ fn script(program: &str, words: &[&str]) -> Option<Action> {
         } else {
             Vec::new()
         },
+        is_script: true,
     })
 }
 

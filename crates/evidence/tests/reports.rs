@@ -3,6 +3,8 @@
 //! `fixtures/README.md` tells how the outputs were recorded. `crates/testkit/tests/reports.rs` runs
 //! the runners again.
 
+#![allow(clippy::unwrap_used)]
+
 #[allow(dead_code)]
 mod cases;
 

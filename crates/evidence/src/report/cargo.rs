@@ -37,10 +37,10 @@ impl Reader for CargoTest {
             self.crashed();
         } else if self.open.is_some() {
             self.inside(line);
-        } else if let (Some(crash), Some(text)) = (&self.crash, line.strip_prefix("  ")) {
-            if let Some(failing) = self.tally.failure(crash) {
-                failing.say(text);
-            }
+        } else if let (Some(crash), Some(text)) = (&self.crash, line.strip_prefix("  "))
+            && let Some(failing) = self.tally.failure(crash)
+        {
+            failing.say(text);
         }
     }
 

@@ -39,7 +39,8 @@ pub fn detect(command: &str, output: &str) -> Option<TestReport> {
     }
     let prints_no_report = |step: &Step| {
         is_reader(step)
-            || recognise(step).is_some_and(|action| !action.shows.contains(&Subject::Tests))
+            || recognise(step)
+                .is_some_and(|action| !action.is_script && !action.shows.contains(&Subject::Tests))
     };
     if !line.steps.is_empty() && line.steps.iter().all(prints_no_report) {
         return None;

@@ -38,10 +38,10 @@ impl Reader for GoTest {
             self.package(outcome, package, line);
         } else if line.starts_with("panic: ") {
             self.panic = Some(line.to_owned());
-        } else if let (Some(current), true) = (&self.current, indent(line) >= 4) {
-            if self.said.len() < super::tally::MOST_TESTS {
-                self.said.push((current.clone(), line.trim().to_owned()));
-            }
+        } else if let (Some(current), true) = (&self.current, indent(line) >= 4)
+            && self.said.len() < super::tally::MOST_TESTS
+        {
+            self.said.push((current.clone(), line.trim().to_owned()));
         }
     }
 
@@ -120,13 +120,12 @@ impl GoTest {
 
 /// `sums_test.go:18: no 2`
 pub(super) fn tell(failing: &mut super::Failing, text: &str) {
-    if let Some((at, rest)) = text.split_once(": ") {
-        if let Some((file, line)) =
+    if let Some((at, rest)) = text.split_once(": ")
+        && let Some((file, line)) =
             super::lines::place(at).filter(|(file, _)| file.ends_with(".go"))
-        {
-            failing.at(Some((file, line)));
-            return failing.say(rest);
-        }
+    {
+        failing.at(Some((file, line)));
+        return failing.say(rest);
     }
     failing.say(text);
 }

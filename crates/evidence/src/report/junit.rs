@@ -178,10 +178,11 @@ impl State {
             case.outcome = outcome;
         }
         self.in_failure = outcome == Outcome::Failed;
-        if self.in_failure && case.message.is_empty() {
-            if let Some(message) = attribute(tag, "message").filter(|text| !text.is_empty()) {
-                case.message = message + "\n";
-            }
+        if self.in_failure
+            && case.message.is_empty()
+            && let Some(message) = attribute(tag, "message").filter(|text| !text.is_empty())
+        {
+            case.message = message + "\n";
         }
     }
 

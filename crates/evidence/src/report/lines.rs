@@ -16,7 +16,7 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
 }
 
 /// Splits `2 failed, 5 passed` into numbers and words; parts of another form are passed over.
-pub(super) fn counts<'a>(text: &'a str, separator: char) -> impl Iterator<Item = (u64, &'a str)> {
+pub(super) fn counts(text: &str, separator: char) -> impl Iterator<Item = (u64, &str)> {
     text.split(separator).filter_map(|part| {
         let (number, word) = part.trim().split_once(' ')?;
         Some((number.parse().ok()?, word.trim()))

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use compare::{Comparison, compare};
 pub use detect::detect;
 pub use junit::{XmlError, junit};
+pub(crate) use lines::cut;
 
 /// What one or more runs of a test runner said, in one command's output or one report file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,8 +189,8 @@ impl TestReport {
 impl TestName {
     fn new(suite: Option<&str>, name: &str) -> Self {
         Self {
-            suite: suite.map(|suite| lines::cut(suite, tally::NAME_BYTES).to_owned()),
-            name: lines::cut(name, tally::NAME_BYTES).to_owned(),
+            suite: suite.map(|suite| cut(suite, tally::NAME_BYTES).to_owned()),
+            name: cut(name, tally::NAME_BYTES).to_owned(),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Reader for Nextest {
     }
 
     fn finish(mut self: Box<Self>, by_form: bool) -> Option<TestReport> {
-        if self.summaries == 0 && self.started == 0 || by_form && self.started == 0 {
+        if self.started == 0 && (by_form || self.summaries == 0) {
             return None;
         }
         let is_complete = self.summaries > 0 && self.summaries >= self.started && !self.not_run;

@@ -121,10 +121,10 @@ impl NodeTest {
                 failing.at(Some((file, *line)));
             }
             self.current = Some(test);
-        } else if let Some(failing) = self.current.as_ref().and_then(|t| self.tally.failure(t)) {
-            if !line.trim_start().starts_with("at ") {
-                failing.say(line.strip_prefix("  ").unwrap_or(line));
-            }
+        } else if let Some(failing) = self.current.as_ref().and_then(|t| self.tally.failure(t))
+            && !line.trim_start().starts_with("at ")
+        {
+            failing.say(line.strip_prefix("  ").unwrap_or(line));
         }
     }
 }

@@ -58,7 +58,7 @@ impl Reader for Pytest {
 
     fn finish(mut self: Box<Self>, by_form: bool) -> Option<TestReport> {
         self.end_session();
-        if !self.has_summary && !self.has_header || by_form && !self.has_header {
+        if !self.has_header && (by_form || !self.has_summary) {
             return None;
         }
         let is_complete = self.has_summary && self.unfinished == 0;
