@@ -277,7 +277,7 @@ fn long_answers_take_linear_time() {
         "all tests pass. ",
         "if ",
     ] {
-        find(&piece.repeat(200_000));
+        find(&piece.repeat(20_000));
     }
 }
 

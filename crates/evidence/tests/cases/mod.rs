@@ -14,6 +14,10 @@ pub(crate) struct Case {
     pub(crate) run: String,
     /// Files of the project that must not be there.
     pub(crate) without: Vec<String>,
+    /// A shell command that fails where the case can't be run.
+    pub(crate) needs: Option<String>,
+    /// Whether it takes too long to be run again and again.
+    pub(crate) recorded_only: bool,
     table: toml::Table,
 }
 
@@ -62,6 +66,10 @@ impl Case {
             name: table["name"].as_str().unwrap().to_owned(),
             run: table["run"].as_str().unwrap().to_owned(),
             without: lines(table.get("without")),
+            needs: table
+                .get("needs")
+                .map(|needs| needs.as_str().unwrap().to_owned()),
+            recorded_only: table.contains_key("recorded_only"),
             table,
         }
     }
