@@ -222,6 +222,70 @@ fn not_run() {
 }
 
 #[test]
+fn in_the_words_that_agents_use() {
+    says(
+        "I ran the full test suite with `cargo test` and all 42 tests passed.",
+        &["tests pass [cargo test] all", "tests pass all passed=42"],
+    );
+    says(
+        "The code builds and passes all tests.",
+        &["build pass", "tests pass all"],
+    );
+    says(
+        "The change passes `cargo test`.",
+        &["tests pass [cargo test]"],
+    );
+    says("Your change passes clippy.", &["lint pass [cargo clippy]"]);
+    says(
+        "`cargo build` finished successfully.",
+        &["build pass [cargo build]"],
+    );
+    says("Ran `npm test` successfully.", &["tests pass [npm test]"]);
+    says(
+        "Everything compiles and the tests pass.",
+        &["build pass", "tests pass"],
+    );
+    says("Test Suites: 3 passed, 3 total", &["tests pass"]);
+    says(
+        "Lint ✅ Build ✅ Tests ✅",
+        &["lint pass", "build pass", "tests pass"],
+    );
+    says(
+        "- [x] All tests pass\n- [ ] All checks pass",
+        &["tests pass all"],
+    );
+    says(
+        "I've verified the fix with `pytest tests/test_a.py`, which passes.",
+        &["tests pass [pytest] of tests/test_a.py"],
+    );
+    says(
+        "Previously the suite failed with 3 errors, now all tests pass.",
+        &["tests pass all"],
+    );
+    says("Tests failed.", &["tests fail"]);
+}
+
+#[test]
+fn what_is_not_known_for_sure_is_no_claim() {
+    for answer in [
+        "The tests were failing because of a missing import.",
+        "The login test failed because the mock returned an error.",
+        "All tests pass except `test_network`.",
+        "All but one of the tests pass.",
+        "Almost all tests pass.",
+        "All tests pass apart from `test_network`.",
+        "I did not run into failures with the tests.",
+        "Not tested on Windows.",
+        "The tests pass only when `FOO=1` is set.",
+        "The runner passes tests to its workers.",
+        "It passes the test to the runner.",
+        "This needs to pass all checks.",
+    ] {
+        says(answer, &[]);
+    }
+}
+
+#[test]
 fn what_is_no_claim() {
     for answer in [
         "",

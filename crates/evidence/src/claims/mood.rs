@@ -20,7 +20,11 @@ pub(super) fn not_run(tokens: &[Token], topics: &[Topic]) -> Option<Vec<Topic>> 
         }
         let is_not = token.is_one_of(NOT);
         let verb = (at + 1..tokens.len().min(at + 5)).find(|&at| tokens[at].is_one_of(RUN));
-        is_not && verb.is_some()
+        // `run into failures`, `tested on Windows`
+        let goes_on = verb.and_then(|at| tokens.get(at + 1));
+        is_not
+            && verb.is_some()
+            && !goes_on.is_some_and(|token| token.is_one_of("into on against out"))
     });
     // `No tests were run`
     let none_run = topics.iter().any(|topic| topic.is_none)
@@ -102,4 +106,24 @@ pub(super) fn is_another_time(tokens: &[Token]) -> bool {
             && three[2].is_one_of("fix change changes patch")
     });
     (was || elsewhere || base || undone) && !is_now
+}
+
+/// Whether it is said of nearly all only: that is neither a claim about all nor one about none.
+pub(super) fn is_partial(tokens: &[Token]) -> bool {
+    tokens.windows(2).any(|pair| {
+        let nearly =
+            pair[0].is_one_of("almost nearly") && pair[1].is_one_of("all every everything");
+        let all_but = pair[0].is_one_of("all everything") && pair[1].is("but");
+        let apart = pair[0].is_one_of("apart aside other") && pair[1].is_one_of("from than");
+        let exception =
+            pair[0].is_one_of("the one single") && pair[1].is_one_of("exception exceptions");
+        nearly || all_but || apart || exception
+    })
+}
+
+/// Whether something was different once and is told as it is now: what failed is past then.
+pub(super) fn was_once(tokens: &[Token]) -> bool {
+    tokens
+        .iter()
+        .any(|token| token.is_one_of("before previously originally initially earlier formerly"))
 }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::mood::{is_another_time, is_expected, is_hypothetical, not_run};
+use super::mood::{is_another_time, is_expected, is_hypothetical, is_partial, not_run, was_once};
 use super::predicate::{HEDGES, NEGATIONS, Predicate, predicates};
 use super::prose::{Clause, Token, clauses, is_in};
 use super::topic::{Topic, topics};
@@ -17,9 +17,22 @@ use crate::tools::Subject;
 pub fn find(answer: &str) -> Vec<Claim> {
     let mut claims: Vec<Claim> = Vec::new();
     let mut condition = false;
+    // How many claims there were before the last clause.
+    let mut before = 0;
     for clause in clauses(answer) {
         // `If …, … but …` stays conditional to the end of its sentence.
         condition = is_hypothetical(&clause) || condition && !clause.is_first;
+        // `All tests pass except …` is not about all, nor does it say which.
+        if !clause.is_first
+            && clause
+                .tokens
+                .first()
+                .is_some_and(|token| token.is("except"))
+        {
+            claims.truncate(before);
+            continue;
+        }
+        before = claims.len();
         if !condition && !clause.is_question {
             claims.extend(read(&clause));
         }
@@ -55,10 +68,13 @@ fn read(clause: &Clause) -> Vec<Claim> {
             .and(counted.filter_map(|other| other.own).next());
         reading.take(predicate, next, predicate.own.or(of_tests));
     }
-    match is_another_time(tokens) {
-        true => Vec::new(),
-        false => reading.claims,
+    if is_another_time(tokens) || is_partial(tokens) {
+        return Vec::new();
     }
+    if was_once(tokens) {
+        reading.claims.retain(|claim| claim.stance != Stance::Fails);
+    }
+    reading.claims
 }
 
 /// A clause, read up to some predicate.
@@ -115,7 +131,8 @@ impl Reading<'_> {
         let from = self.claims.len();
         let stated = subjects
             .into_iter()
-            .map(|topic| stated(self.clause, topic, predicate, stance));
+            .map(|topic| stated(self.clause, topic, predicate, stance))
+            .filter(|claim| !(predicate.is_past && claim.stance == Stance::Fails));
         self.claims.extend(stated);
         self.last = from..self.claims.len();
         self.end = predicate.at.end;
@@ -154,6 +171,7 @@ fn stated(clause: &Clause, topic: Topic, predicate: &Predicate, stance: Stance) 
         (true, Stance::Passes) => Stance::Fails,
         _ => stance,
     };
+    let counts_suites = matches!(&clause.tokens[topic.at.clone()], [.., last] if last.is("suites"));
     let is_all = topic.is_all || is_none && topic.tool.is_none();
     let count = predicate.count.or(topic.count);
     let mut claim = Claim {
@@ -161,6 +179,13 @@ fn stated(clause: &Clause, topic: Topic, predicate: &Predicate, stance: Stance) 
         no_warnings: predicate.no_warnings,
         ..claim(clause, topic, stance)
     };
+    if counts_suites {
+        return claim;
+    }
+    // `Everything compiles` is about the build.
+    if let (Some(own), None, Subject::Checks) = (predicate.own, &claim.tool, claim.subject) {
+        (claim.subject, claim.is_all) = (own, false);
+    }
     match stance {
         Stance::Fails => claim.failed = count,
         // `0 failed` says nothing about how many passed.

@@ -18,15 +18,17 @@ pub(super) struct Predicate {
     pub(super) leads: bool,
     /// Subjects that the word itself names: `compiles`.
     pub(super) own: Option<Subject>,
+    /// Whether it may only tell what happened on the way.
+    pub(super) is_past: bool,
 }
 
 const PASS: &str = "pass passes passed passing succeed succeeds succeeded";
 const FAIL: &str = "fail fails failed failing";
-const STATES: &str = "green clean ok okay successful happy";
+const STATES: &str = "green clean ok okay successful successfully happy";
 const BAD_STATES: &str = "red broken";
 const COPULAS: &str = "\
     is are was were stays stay remains remain all now comes came runs run ran back fully \
-    still completely again both also";
+    still completely again both also finished completed succeeded executed";
 pub(super) const HEDGES: &str = "\
     should would will may might could expect expected expects likely probably presumably \
     hopefully believe think assume assuming appear appears seem seems ought supposed i'd \
@@ -76,10 +78,12 @@ fn verb(tokens: &[Token], at: usize, topics: &[Topic]) -> Option<Predicate> {
     let is_no = at > 0 && tokens[at - 1].is_one_of("no zero");
     let is_adjective = word.ends_with("ing") || word.ends_with("ed");
     let next_is_topic = topics.iter().any(|topic| topic.at.start == at + 1);
+    let has_object = is_pass && has_object(tokens, at, topics);
     let is_statement = match tokens.get(at + 1) {
+        Some(_) if has_object => true,
         None | Some(Token::Mark(_) | Token::Tick | Token::Number(_)) => true,
         Some(_) if is_adjective && next_is_topic => count.is_some() || is_no,
-        Some(Token::Word(next)) => is_in(FOLLOWERS, next) || next.ends_with("ly"),
+        Some(Token::Word(next)) => is_in(FOLLOWERS, next) || next.ends_with("ly") && next != "only",
         Some(Token::Code(_) | Token::Cross) => false,
     };
     let before = at.checked_sub(1).map(|at| &tokens[at]);
@@ -108,11 +112,38 @@ fn verb(tokens: &[Token], at: usize, topics: &[Topic]) -> Option<Predicate> {
         },
         no_warnings: false,
         count,
-        leads: next_is_topic && (count.is_some() || is_no),
+        leads: has_object || next_is_topic && (count.is_some() || is_no),
+        // `The test failed because …` tells a story; `Tests failed.` says how it is.
+        is_past: !is_pass && count.is_none() && is_told(tokens, at),
         own: own
             .or((count.is_some_and(|count| count > 0) && word == "passed")
                 .then_some(Subject::Tests)),
     })
+}
+
+/// `passes all tests`, `passes clippy`, but not `passes the test to the runner`.
+fn has_object(tokens: &[Token], at: usize, topics: &[Topic]) -> bool {
+    let object = topics.iter().find(|topic| topic.at.start > at);
+    let is_near = |topic: &&Topic| {
+        tokens[at + 1..topic.at.start].iter().all(|token| {
+            token.is_one_of("all the full whole entire every existing our its")
+                || matches!(token, Token::Number(_))
+        })
+    };
+    object.filter(is_near).is_some_and(|topic| {
+        let ends = match tokens.get(topic.at.end) {
+            None | Some(Token::Mark(_) | Token::Tick) => true,
+            Some(token) => token.is_one_of(FOLLOWERS),
+        };
+        ends && tokens[at].is_one_of("pass passes passed") && !tokens[topic.at.start].is("test")
+    })
+}
+
+/// Whether a past form stands in a sentence of some length.
+fn is_told(tokens: &[Token], at: usize) -> bool {
+    const SHORT: usize = 6;
+    let was = (at.saturating_sub(2)..at).any(|at| tokens[at].is_one_of("was were"));
+    tokens[at].is("failed") && tokens.len() > SHORT || tokens[at].is("failing") && was
 }
 
 /// `12 passed`; the numbers of `12 tests passed` belong to the subject.
@@ -168,6 +199,7 @@ fn state(tokens: &[Token], at: usize) -> Option<Predicate> {
         count: None,
         leads: false,
         own: None,
+        is_past: false,
     })
 }
 
@@ -184,6 +216,7 @@ fn mark(tokens: &[Token], at: usize) -> Option<Predicate> {
         count: None,
         leads: true,
         own: None,
+        is_past: false,
     })
 }
 
@@ -224,5 +257,6 @@ fn lack(tokens: &[Token], at: usize) -> Option<Predicate> {
             .get(thing + 1)
             .is_some_and(|token| token.is_one_of("from in by with under")),
         own,
+        is_past: false,
     })
 }

@@ -65,11 +65,18 @@ pub(super) fn clauses(answer: &str) -> Vec<Clause> {
             (Some(open), Some(mark)) if open == mark => fence = None,
             (Some(_), _) => {}
             (None, Some(mark)) => fence = Some(mark),
-            (None, None) if text.starts_with('>') => {}
+            (None, None) if text.starts_with('>') || is_open_box(text) => {}
             (None, None) => sentences(line, start, &mut clauses),
         }
     }
     clauses
+}
+
+/// A box of a list that is not checked.
+fn is_open_box(line: &str) -> bool {
+    ["- [ ]", "* [ ]", "+ [ ]"]
+        .iter()
+        .any(|mark| line.starts_with(mark))
 }
 
 /// Splits a line, whose place in the answer is `start`.
@@ -105,7 +112,12 @@ fn sentences(line: &str, start: usize, clauses: &mut Vec<Clause>) {
             continue;
         }
         let Some(token) = token else { continue };
-        if token.is_one_of("but however although though whereas yet except") {
+        let is_all_but = token.is("but")
+            && clause
+                .tokens
+                .last()
+                .is_some_and(|last| last.is_one_of("all everything"));
+        if !is_all_but && token.is_one_of("but however although though whereas yet except") {
             end(&mut clause, &mut from, at, clauses, false);
         }
         from.get_or_insert(at);

@@ -6,12 +6,14 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::lines::place;
+use super::lines::{cut, place};
 use super::tally::{Counts, Tally};
 use super::{Outcome, Runner, TestName, TestReport};
 
 /// Deeper suites are read as if they stood here.
 const MOST_SUITES: usize = 32;
+/// More of their names is left out of names of tests.
+const SUITE_BYTES: usize = 128;
 
 /// Why a file gives no report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +109,8 @@ impl State {
                     self.announce(tag, false);
                 }
                 if self.suites.len() < MOST_SUITES {
-                    self.suites.push(attribute(tag, "name").unwrap_or_default());
+                    let name = attribute(tag, "name").unwrap_or_default();
+                    self.suites.push(cut(&name, SUITE_BYTES).to_owned());
                 } else {
                     self.unnamed += 1;
                 }
@@ -132,7 +135,7 @@ impl State {
     fn text(&mut self, text: &str) {
         if let (true, Some(case)) = (self.in_failure, &mut self.case) {
             let room = 4096_usize.saturating_sub(case.message.len());
-            case.message.push_str(super::lines::cut(text, room));
+            case.message.push_str(cut(text, room));
         }
     }
 
@@ -237,7 +240,7 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let value = found
         .normalized_value(quick_xml::XmlVersion::Implicit1_0)
         .ok()?;
-    Some(super::lines::cut(&value, 2048).to_owned())
+    Some(cut(&value, 2048).to_owned())
 }
 
 /// The place in a line of a trace, in the forms of several languages.
