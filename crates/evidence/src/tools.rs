@@ -539,6 +539,12 @@ pub(crate) fn is_reader(step: &Step) -> bool {
         | "cd" | "export" | "set" | "true" | "strings" | "jq" | "bat" | "column" | "curl"
         | "wget" | "date" | "which" | "type" | "apply_patch" => true,
         "git" => second != "bisect",
+        // What stands in the line, or comes from its input, prints what the line's author likes.
+        "perl" | "ruby" | "node" | "php" | "bun" | "deno" => {
+            matches!(second, "-e" | "-p" | "-r" | "-E" | "-" | "" | "eval")
+        }
+        "sh" | "bash" | "dash" | "zsh" => matches!(second, "" | "-" | "-s"),
+        name if is_python(name) => matches!(second, "-c" | "-" | ""),
         _ => false,
     }
 }

@@ -83,6 +83,13 @@ fn what_only_prints_has_no_report() {
         "printf '%s' \"$X\" | tee log",
         "bash -c 'cat log'",
         "head -n 50 log && tail log",
+        "cat <<'E'\ncargo test\nE",
+        "python3 -c 'print(1)'",
+        "python3 - <<E\nprint(1)\nE",
+        "X=$(cargo test); echo \"$X\"",
+        "for x in a b; do cat $x; done",
+        "bash <<E\necho\nE",
+        "cargo test '",
     ] {
         reads(command, CARGO, "none");
     }

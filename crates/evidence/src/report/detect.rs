@@ -25,7 +25,8 @@ use crate::tools::{Subject, is_reader, recognise};
 ///
 /// The command line comes first. Where it names a runner, only that runner's form is looked for.
 /// Where it only prints or reads (`echo`, `cat`, `grep`, …), there is no report, whatever the output
-/// looks like; nor has a compiler or a linter one. Any other command (`make test`, a script) may run a runner: then every form is
+/// looks like; nor has a compiler, a linter, a program in the line itself (`python -c`), or a line
+/// that can't be read. Any other command (`make test`, a script) may run a runner: then every form is
 /// looked for, and it has to be all there, from the line that begins a run to the one that ends it.
 pub fn detect(command: &str, output: &str) -> Option<TestReport> {
     let line = Line::parse(command);
@@ -42,7 +43,7 @@ pub fn detect(command: &str, output: &str) -> Option<TestReport> {
             || recognise(step)
                 .is_some_and(|action| !action.is_script && !action.shows.contains(&Subject::Tests))
     };
-    if !line.steps.is_empty() && line.steps.iter().all(prints_no_report) {
+    if line.steps.iter().all(prints_no_report) {
         return None;
     }
     let beginning = output.trim_start();

@@ -1,7 +1,11 @@
 //! Reads command lines as far as verdicts need: which programs run with which words, and what the
 //! exit code of the whole line tells about each.
 //!
-//! No shell: expansions stay as they are, and a line with loops or conditions is *opaque*.
+//! No shell: expansions stay as they are, and exit codes of loops and conditions tell nothing.
+
+mod lexer;
+
+use lexer::{Join, Token, Tokens, tokens};
 
 /// A command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,29 +23,12 @@ pub(crate) struct Step {
     pub(crate) success_shows: bool,
     /// Whether another exit code of the line says that this command failed.
     pub(crate) failure_shows: bool,
-    /// Whether another command of the line reads its output and prints another one.
-    pub(crate) is_piped: bool,
 }
 
 /// How deep `sh -c '…'` is looked into.
 const MOST_DEPTH: u32 = 3;
 /// Longer lines are not looked into.
 const MOST_BYTES: usize = 64 << 10;
-
-/// How a command is joined to the next one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Join {
-    And,
-    Or,
-    Then,
-    Pipe,
-    Background,
-}
-
-enum Token {
-    Word(String),
-    Join(Join),
-}
 
 impl Line {
     /// Reads a line. One that can't be read has no steps.
@@ -50,13 +37,18 @@ impl Line {
     }
 
     fn parse_within(text: &str, depth: u32) -> Self {
-        let Some(tokens) = tokens(text).filter(|_| depth > 0 && text.len() <= MOST_BYTES) else {
+        if depth == 0 || text.len() > MOST_BYTES {
+            return Self::default();
+        }
+        let Some(Tokens { tokens, has_groups }) = tokens(text) else {
             return Self::default();
         };
         let (commands, joins) = commands(tokens);
-        if commands.iter().any(|words| is_opaque(words)) {
-            return Self::default();
-        }
+        let is_hidden = commands.iter().any(|words| has_keyword(words))
+            || has_groups
+                && joins
+                    .iter()
+                    .any(|join| !matches!(join, Join::And | Join::Then));
         let exits = Exits::of(&commands, &joins);
         let mut line = Self::default();
         for (at, words) in commands.iter().enumerate() {
@@ -66,9 +58,8 @@ impl Line {
             }
             let step = Step {
                 words: words.to_vec(),
-                success_shows: exits.success_shows(at),
-                failure_shows: exits.failure_shows(at),
-                is_piped: joins.get(at) == Some(&Join::Pipe),
+                success_shows: !is_hidden && exits.success_shows(at),
+                failure_shows: !is_hidden && exits.failure_shows(at),
             };
             line.take(step, depth);
         }
@@ -83,7 +74,6 @@ impl Line {
         for mut each in Self::parse_within(inner, depth - 1).steps {
             each.success_shows &= step.success_shows;
             each.failure_shows &= step.failure_shows;
-            each.is_piped |= step.is_piped;
             self.steps.push(each);
         }
     }
@@ -184,29 +174,14 @@ fn program(words: &[String]) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// Loops, conditions, functions and groups: their exit codes are not followed.
-fn is_opaque(words: &[String]) -> bool {
-    words.first().is_some_and(|word| {
-        matches!(
-            word.as_str(),
-            "for"
-                | "while"
-                | "until"
-                | "if"
-                | "case"
-                | "function"
-                | "select"
-                | "do"
-                | "done"
-                | "then"
-                | "else"
-                | "elif"
-                | "fi"
-                | "esac"
-                | "{"
-                | "}"
-        )
-    })
+/// Words of loops and conditions: their exit codes are not followed.
+const KEYWORDS: &[&str] = &[
+    "while", "until", "if", "do", "then", "else", "elif", "{", "}", "done", "fi", "esac",
+];
+
+fn has_keyword(words: &[String]) -> bool {
+    let first = words.first().map_or("", String::as_str);
+    KEYWORDS.contains(&first) || matches!(first, "for" | "case" | "function" | "select")
 }
 
 /// The words behind assignments and programs that only start another one.
@@ -217,7 +192,9 @@ fn essential(words: &[String]) -> &[String] {
             return rest;
         };
         let skipped = match program(rest) {
-            _ if is_assignment(word) => 1,
+            _ if is_assignment(word) || KEYWORDS.contains(&word.as_str()) => 1,
+            // What a loop goes over is no command.
+            "for" | "case" | "select" | "function" => rest.len(),
             "!" | "sudo" | "time" | "nohup" | "command" | "exec" | "npx" | "bunx" | "xvfb-run"
             | "stdbuf" | "nice" | "env" | "ionice" => 1 + flags(&rest[1..]),
             "timeout" => 2 + flags(&rest[1..]),
@@ -268,13 +245,17 @@ fn is_assignment(word: &str) -> bool {
 
 /// The line of `sh -c LINE`.
 fn handed_to_a_shell(words: &[String]) -> Option<&str> {
-    let is_shell = matches!(program(words), "sh" | "bash" | "dash" | "zsh");
-    let at = words
+    if !matches!(program(words), "sh" | "bash" | "dash" | "zsh") {
+        return None;
+    }
+    let flags = words
         .iter()
-        .position(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'))?;
-    let has_only_flags = words[1..at].iter().all(|word| word.starts_with('-'));
-    let inner = words.get(at + 1)?;
-    (is_shell && has_only_flags).then_some(inner)
+        .skip(1)
+        .take_while(|word| word.starts_with('-'));
+    let at = flags
+        .clone()
+        .position(|word| !word.starts_with("--") && word.ends_with('c'))?;
+    words.get(at + 2).map(String::as_str)
 }
 
 fn commands(tokens: Vec<Token>) -> (Vec<Vec<String>>, Vec<Join>) {
@@ -299,100 +280,6 @@ fn commands(tokens: Vec<Token>) -> (Vec<Vec<String>>, Vec<Join>) {
         commands.push(words);
     }
     (commands, joins)
-}
-
-/// Splits a line into words and joins; none when it holds what is not followed.
-fn tokens(text: &str) -> Option<Vec<Token>> {
-    let mut tokens = Vec::new();
-    let mut rest = text.chars().peekable();
-    let mut word: Option<String> = None;
-    let mut skip_next = false;
-    let end = |word: &mut Option<String>, tokens: &mut Vec<Token>, skip: &mut bool| {
-        if let Some(word) = word.take()
-            && !std::mem::take(skip)
-        {
-            tokens.push(Token::Word(word));
-        }
-    };
-    while let Some(char) = rest.next() {
-        match char {
-            '\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match rest.next()? {
-                        '\'' => break,
-                        char => word.push(char),
-                    }
-                }
-            }
-            '"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match rest.next()? {
-                        '"' => break,
-                        '\\' => word.push(rest.next()?),
-                        '`' => return None,
-                        char => word.push(char),
-                    }
-                }
-            }
-            '\\' => match rest.next()? {
-                '\n' => {}
-                char => word.get_or_insert_default().push(char),
-            },
-            '#' if word.is_none() => while rest.next_if(|char| *char != '\n').is_some() {},
-            ' ' | '\t' | '\r' => end(&mut word, &mut tokens, &mut skip_next),
-            '\n' | ';' => {
-                end(&mut word, &mut tokens, &mut skip_next);
-                tokens.push(Token::Join(Join::Then));
-            }
-            '&' if rest.next_if_eq(&'>').is_some() => {
-                end(&mut word, &mut tokens, &mut skip_next);
-                rest.next_if_eq(&'>');
-                skip_next = true;
-            }
-            '&' => {
-                end(&mut word, &mut tokens, &mut skip_next);
-                let join = match rest.next_if_eq(&'&') {
-                    Some(_) => Join::And,
-                    None => Join::Background,
-                };
-                tokens.push(Token::Join(join));
-            }
-            '|' => {
-                end(&mut word, &mut tokens, &mut skip_next);
-                let join = match rest.next_if_eq(&'|') {
-                    Some(_) => Join::Or,
-                    None => {
-                        rest.next_if_eq(&'&');
-                        Join::Pipe
-                    }
-                };
-                tokens.push(Token::Join(join));
-            }
-            '>' | '<' => {
-                // The number before a redirection belongs to it.
-                match &word {
-                    Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => word = None,
-                    _ => end(&mut word, &mut tokens, &mut skip_next),
-                }
-                match rest.peek() {
-                    // Here documents and process substitution are not followed.
-                    Some('<' | '(') if char == '<' => return None,
-                    Some('(') => return None,
-                    Some('>') => drop(rest.next()),
-                    Some('&') => drop(rest.next()),
-                    _ => {}
-                }
-                skip_next = true;
-            }
-            '(' | ')' | '`' => return None,
-            '$' if rest.peek() == Some(&'(') => return None,
-            char => word.get_or_insert_default().push(char),
-        }
-    }
-    end(&mut word, &mut tokens, &mut skip_next);
-    Some(tokens)
 }
 
 #[cfg(test)]
@@ -456,18 +343,38 @@ mod tests {
     }
 
     #[test]
+    fn brackets_loops_and_here_documents_are_looked_into() {
+        check("(cd a && cargo test)", &["cd a s-", "cargo test sf"]);
+        check(
+            "(cd a && cargo test) | tail",
+            &["cd a --", "cargo test --", "tail --"],
+        );
+        check("for i in 1 2; do cargo test; done", &["cargo test --"]);
+        check(
+            "if cargo test; then echo ok; fi",
+            &["cargo test --", "echo ok --"],
+        );
+        check(
+            "cat > a <<'E'\npytest\nE\ncargo test",
+            &["cat --", "cargo test sf"],
+        );
+        check("cat <<-E | b\n\tpytest\n\tE", &["cat --", "b s-"]);
+        check("a <<< 'b; c'", &["a sf"]);
+        check("A=$(pwd; ls) pytest `x y`", &["pytest $ sf"]);
+        check("echo \"$(cargo test)\"", &["echo $(cargo test) sf"]);
+    }
+
+    #[test]
     fn what_is_not_followed_has_no_steps() {
         for text in [
-            "for i in 1 2; do cargo test; done",
-            "if cargo test; then echo ok; fi",
-            "(cargo test)",
-            "echo $(cargo test)",
-            "echo `cargo test`",
-            "cat <<E\ncargo test\nE",
             "cargo test 'unfinished",
             "f() { cargo test; }",
+            "diff <(a) <(b)",
+            "echo $(a",
+            "-c x",
         ] {
-            check(text, &[]);
+            let expected: &[&str] = if text == "-c x" { &["-c x sf"] } else { &[] };
+            check(text, expected);
         }
     }
 }
