@@ -89,6 +89,9 @@ fn what_only_prints_has_no_report() {
         "X=$(cargo test); echo \"$X\"",
         "for x in a b; do cat $x; done",
         "bash <<E\necho\nE",
+        "cargo test > log 2>&1; cat old.log",
+        "cargo test &> log\ncat old.log",
+        "cargo test >/dev/null && echo 'test result: ok'",
         "cargo test '",
     ] {
         reads(command, CARGO, "none");
@@ -99,6 +102,16 @@ fn what_only_prints_has_no_report() {
 fn a_runner_is_asked_for_its_own_form_only() {
     reads(
         "cargo test",
+        CARGO,
+        "cargo test: 2 passed, 0 failed, 0 skipped; complete named counted",
+    );
+    reads(
+        "cargo test 2>&1 | tee log",
+        CARGO,
+        "cargo test: 2 passed, 0 failed, 0 skipped; complete named counted",
+    );
+    reads(
+        "cargo test 2>log",
         CARGO,
         "cargo test: 2 passed, 0 failed, 0 skipped; complete named counted",
     );

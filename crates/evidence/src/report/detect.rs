@@ -24,17 +24,14 @@ use crate::tools::{Subject, is_reader, recognise};
 /// Finds the test report in a command's output.
 ///
 /// The command line comes first. Where it names a runner, only that runner's form is looked for.
-/// Where it only prints or reads (`echo`, `cat`, `grep`, …), there is no report, whatever the output
+/// Where that runner writes into a file, the output is somebody else's. Where it only prints or reads (`echo`, `cat`, `grep`, …), there is no report, whatever the output
 /// looks like; nor has a compiler, a linter, a program in the line itself (`python -c`), or a line
 /// that can't be read. Any other command (`make test`, a script) may run a runner: then every form is
 /// looked for, and it has to be all there, from the line that begins a run to the one that ends it.
 pub fn detect(command: &str, output: &str) -> Option<TestReport> {
     let line = Line::parse(command);
-    let runners: Vec<Runner> = line
-        .steps
-        .iter()
-        .filter_map(|step| recognise(step)?.runner)
-        .collect();
+    let heard = || line.steps.iter().filter(|step| !step.is_silent);
+    let runners: Vec<Runner> = heard().filter_map(|step| recognise(step)?.runner).collect();
     if !runners.is_empty() {
         return read(readers(&runners), output, false);
     }
@@ -43,7 +40,7 @@ pub fn detect(command: &str, output: &str) -> Option<TestReport> {
             || recognise(step)
                 .is_some_and(|action| !action.is_script && !action.shows.contains(&Subject::Tests))
     };
-    if line.steps.iter().all(prints_no_report) {
+    if heard().all(prints_no_report) {
         return None;
     }
     let beginning = output.trim_start();

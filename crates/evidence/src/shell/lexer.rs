@@ -23,6 +23,8 @@ pub(super) enum Join {
 pub(super) enum Token {
     Word(String),
     Join(Join),
+    /// The command's output goes into a file.
+    Elsewhere,
 }
 
 /// A line's tokens.
@@ -80,6 +82,7 @@ impl Lexer<'_> {
             '&' if self.rest.next_if_eq(&'>').is_some() => {
                 self.end();
                 self.rest.next_if_eq(&'>');
+                self.found.tokens.push(Token::Elsewhere);
                 self.is_target = true;
             }
             '&' if self.rest.next_if_eq(&'&').is_some() => self.join(Join::And),
@@ -156,10 +159,10 @@ impl Lexer<'_> {
 
     fn redirect(&mut self, char: char) -> Option<()> {
         // The number before a redirection belongs to it.
-        match &self.word {
-            Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => self.word = None,
-            _ => self.end(),
-        }
+        let number = self
+            .word
+            .take_if(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        self.end();
         if char == '<' && self.rest.next_if_eq(&'<').is_some() {
             if self.rest.next_if_eq(&'<').is_some() {
                 self.is_target = true;
@@ -181,7 +184,11 @@ impl Lexer<'_> {
         if self.rest.peek() == Some(&'(') {
             return None;
         }
-        self.rest.next_if(|next| matches!(next, '>' | '&' | '|'));
+        let next = self.rest.next_if(|next| matches!(next, '>' | '&' | '|'));
+        let is_output = char == '>' && number.is_none_or(|number| number == "1");
+        if is_output && next != Some('&') {
+            self.found.tokens.push(Token::Elsewhere);
+        }
         self.is_target = true;
         Some(())
     }

@@ -23,6 +23,8 @@ pub(crate) struct Step {
     pub(crate) success_shows: bool,
     /// Whether another exit code of the line says that this command failed.
     pub(crate) failure_shows: bool,
+    /// Whether its output goes into a file: what the line prints is not its own.
+    pub(crate) is_silent: bool,
 }
 
 /// How deep `sh -c '…'` is looked into.
@@ -43,7 +45,7 @@ impl Line {
         let Some(Tokens { tokens, has_groups }) = tokens(text) else {
             return Self::default();
         };
-        let (commands, joins) = commands(tokens);
+        let (commands, joins, elsewhere) = commands(tokens);
         let is_hidden = commands.iter().any(|words| has_keyword(words))
             || has_groups
                 && joins
@@ -60,6 +62,7 @@ impl Line {
                 words: words.to_vec(),
                 success_shows: !is_hidden && exits.success_shows(at),
                 failure_shows: !is_hidden && exits.failure_shows(at),
+                is_silent: elsewhere.contains(&at),
             };
             line.take(step, depth);
         }
@@ -74,6 +77,7 @@ impl Line {
         for mut each in Self::parse_within(inner, depth - 1).steps {
             each.success_shows &= step.success_shows;
             each.failure_shows &= step.failure_shows;
+            each.is_silent |= step.is_silent;
             self.steps.push(each);
         }
     }
@@ -258,11 +262,14 @@ fn handed_to_a_shell(words: &[String]) -> Option<&str> {
     words.get(at + 2).map(String::as_str)
 }
 
-fn commands(tokens: Vec<Token>) -> (Vec<Vec<String>>, Vec<Join>) {
+/// The commands, what joins each to the next, and which of them write into files.
+fn commands(tokens: Vec<Token>) -> (Vec<Vec<String>>, Vec<Join>, Vec<usize>) {
+    let mut elsewhere = Vec::new();
     let (mut commands, mut joins, mut words) = (Vec::new(), Vec::new(), Vec::new());
     for token in tokens {
         match token {
             Token::Word(word) => words.push(word),
+            Token::Elsewhere => elsewhere.push(commands.len()),
             // Blank lines and a `;` at the end join nothing.
             Token::Join(_) if words.is_empty() => {}
             Token::Join(join) => {
@@ -279,7 +286,7 @@ fn commands(tokens: Vec<Token>) -> (Vec<Vec<String>>, Vec<Join>) {
     } else {
         commands.push(words);
     }
-    (commands, joins)
+    (commands, joins, elsewhere)
 }
 
 #[cfg(test)]
