@@ -1,8 +1,12 @@
-//! Evidence: the citations in a final answer, and whether they hold.
+//! Evidence: what a final answer cites and claims, and whether it is so.
 //!
-//! This crate is layer 1. It does no IO: cited files and chunks reach it through [`Lookup`], and it
-//! is total over every text, since answers and outputs are hostile. `docs/citations.md` explains
-//! the forms and the verdicts.
+//! [`check`] resolves citations, [`report`] reads what test runners print, [`claims`] finds what an
+//! answer says of tests, builds and linters and holds it against what ran, and [`summary`] puts all of
+//! it in one value.
+//!
+//! This crate is layer 1. It does no IO: texts reach it as arguments or through [`Lookup`], and it is
+//! total over every text, since answers and outputs are hostile. `docs/citations.md` and
+//! `docs/evidence.md` explain the forms and the verdicts.
 
 mod check;
 mod citation;

@@ -239,3 +239,38 @@ fn tests_before_and_after_are_told() {
     assert!(found.before.is_none() && found.change.is_none());
     assert!(summary(&set, &answer(&["stale cargo"])).tests.is_none());
 }
+
+/// The form of a summary is promised: fields are only added to it, and this one must stay readable.
+#[test]
+fn the_form_of_a_summary_is_kept() {
+    let set: Set = toml::from_str(&here("answers.toml")).unwrap();
+    let text = "`add` is fixed 【F:src/lib.rs†L4-L6】【F:src/lib.rs†L99】【F:src/lib.rs】. All 9 tests pass, \
+                clippy is clean and `cargo test --lib adds` should pass.";
+    let answer = Answer {
+        text: text.to_owned(),
+        runs: ["stale cargo-red", "check tidy", "clippy", "cargo"]
+            .map(str::to_owned)
+            .to_vec(),
+        unchanged: false,
+        claims: Vec::new(),
+        citations: Vec::new(),
+        malformed: Vec::new(),
+        checks: vec![
+            "cargo xtask tidy: passed".to_owned(),
+            "make lint: not_run".to_owned(),
+        ],
+        doubts: Vec::new(),
+    };
+    let found = summary(&set, &answer);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/summary-1.json");
+    let json = serde_json::to_string_pretty(&found).unwrap() + "\n";
+    if std::env::var_os("RECTO_WRITE_SUMMARY").is_some() {
+        std::fs::write(&path, &json).unwrap();
+    }
+    let golden = here("golden/summary-1.json");
+    assert_eq!(serde_json::from_str::<Summary>(&golden).unwrap(), found);
+    assert_eq!(
+        json, golden,
+        "RECTO_WRITE_SUMMARY=1 writes the file anew; fields are only added"
+    );
+}
