@@ -3,7 +3,11 @@
 //!
 //! `RECTO_WRITE_REPORTS=1` records the outputs anew.
 
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failed step fails the test, and one that is left out is told"
+)]
 
 #[allow(dead_code)]
 #[path = "../../evidence/tests/cases/mod.rs"]
