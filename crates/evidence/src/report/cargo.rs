@@ -20,6 +20,8 @@ pub(super) struct CargoTest {
     /// The test whose captured output is being read.
     current: Option<TestName>,
     crash: Option<TestName>,
+    /// Whether cargo says at its end that programs failed.
+    has_failed_targets: bool,
 }
 
 impl Reader for CargoTest {
@@ -35,6 +37,9 @@ impl Reader for CargoTest {
             self.result(result);
         } else if line.starts_with("error: test failed, to rerun pass") {
             self.crashed();
+            self.has_failed_targets = true;
+        } else if is_failed_targets(line) && self.open.is_none() {
+            self.has_failed_targets = true;
         } else if self.open.is_some() {
             self.inside(line);
         } else if let (Some(crash), Some(text)) = (&self.crash, line.strip_prefix("  "))
@@ -52,6 +57,12 @@ impl Reader for CargoTest {
         };
         if !is_recognised {
             return None;
+        }
+        if self.has_failed_targets && self.tally.counts.failed == 0 {
+            // Their output was cut off.
+            self.tally.counts.failed = 1;
+            self.tally.fail(TestName::new(None, "(another target)"));
+            self.is_cut = true;
         }
         let is_complete = self.open.is_none() && !self.is_cut;
         if self.open.is_some() {
@@ -147,6 +158,12 @@ fn suite(line: &str) -> Option<String> {
     // The hash changes from build to build.
     let name = program.rsplit_once('-').map_or(program, |(name, _)| name);
     Some(format!("{name} ({source})"))
+}
+
+/// `error: 2 targets failed:`
+fn is_failed_targets(line: &str) -> bool {
+    let rest = line.strip_prefix("error: ");
+    rest.is_some_and(|rest| rest.ends_with(" target failed:") || rest.ends_with(" targets failed:"))
 }
 
 fn announced(line: &str) -> Option<u64> {

@@ -33,7 +33,9 @@ pub fn detect(command: &str, output: &str) -> Option<TestReport> {
     let heard = || line.steps.iter().filter(|step| !step.is_silent);
     let runners: Vec<Runner> = heard().filter_map(|step| recognise(step)?.runner).collect();
     if !runners.is_empty() {
-        return read(readers(&runners), output, false);
+        let mut report = read(readers(&runners), output, false)?;
+        report.is_complete &= report.runner.has_total() || !heard().any(|step| step.is_filtered);
+        return Some(report);
     }
     let prints_no_report = |step: &Step| {
         is_reader(step)

@@ -55,8 +55,8 @@ impl Reader for Jest {
         }
     }
 
-    fn finish(mut self: Box<Self>, _by_form: bool) -> Option<TestReport> {
-        if !self.has_suites {
+    fn finish(mut self: Box<Self>, by_form: bool) -> Option<TestReport> {
+        if !self.has_suites || by_form && !self.has_tests {
             return None;
         }
         // Files that did not load are counted among the suites only.

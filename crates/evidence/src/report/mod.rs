@@ -205,6 +205,22 @@ impl fmt::Display for TestName {
 }
 
 impl Runner {
+    /// Whether its last lines sum up the whole run. Where they don't, a part that was cut out may have
+    /// held failures.
+    fn has_total(self) -> bool {
+        match self {
+            Self::Nextest
+            | Self::Pytest
+            | Self::Unittest
+            | Self::Jest
+            | Self::Vitest
+            | Self::Mocha => true,
+            Self::NodeTest | Self::Rspec | Self::Phpunit => true,
+            Self::CargoTest | Self::GoTest | Self::Tap | Self::Surefire => false,
+            Self::Junit | Self::Several => false,
+        }
+    }
+
     /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {

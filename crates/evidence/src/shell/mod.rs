@@ -25,6 +25,8 @@ pub(crate) struct Step {
     pub(crate) failure_shows: bool,
     /// Whether its output goes into a file: what the line prints is not its own.
     pub(crate) is_silent: bool,
+    /// Whether another command of the line passes on a part of its output only.
+    pub(crate) is_filtered: bool,
 }
 
 /// How deep `sh -c '…'` is looked into.
@@ -63,6 +65,7 @@ impl Line {
                 success_shows: !is_hidden && exits.success_shows(at),
                 failure_shows: !is_hidden && exits.failure_shows(at),
                 is_silent: elsewhere.contains(&at),
+                is_filtered: is_filtered(&commands, &joins, at),
             };
             line.take(step, depth);
         }
@@ -78,6 +81,7 @@ impl Line {
             each.success_shows &= step.success_shows;
             each.failure_shows &= step.failure_shows;
             each.is_silent |= step.is_silent;
+            each.is_filtered |= step.is_filtered;
             self.steps.push(each);
         }
     }
@@ -186,6 +190,20 @@ const KEYWORDS: &[&str] = &[
 fn has_keyword(words: &[String]) -> bool {
     let first = words.first().map_or("", String::as_str);
     KEYWORDS.contains(&first) || matches!(first, "for" | "case" | "function" | "select")
+}
+
+/// Whether a command's pipe goes through one that drops lines.
+fn is_filtered(commands: &[Vec<String>], joins: &[Join], at: usize) -> bool {
+    let pipes = joins[at..]
+        .iter()
+        .take_while(|join| **join == Join::Pipe)
+        .count();
+    commands[at + 1..].iter().take(pipes).any(|words| {
+        !matches!(
+            program(essential(words)),
+            "tee" | "cat" | "ts" | "less" | "more"
+        )
+    })
 }
 
 /// The words behind assignments and programs that only start another one.
