@@ -1,3 +1,5 @@
+//! Attempts: what is said to them, and their messages.
+
 use serde_json::{Value, json};
 
 use crate::common::Given;

@@ -1,3 +1,5 @@
+//! Live events: what a stream tells, and where it goes on.
+
 use serde_json::json;
 
 use crate::common::Given;

@@ -1,3 +1,5 @@
+//! What stands before every handler: hosts, origins, sizes, rates.
+
 use std::num::NonZeroU32;
 
 use axum::body::Body;

@@ -1,3 +1,5 @@
+//! Differences, chunks and records.
+
 use recto_protocol::ports::tasks::{Change, TaskStore as _};
 use recto_protocol::record::Warning;
 use recto_protocol::task::Standing;

@@ -1,3 +1,5 @@
+//! Repositories: made known, listed, forgotten.
+
 use serde_json::{Value, json};
 
 use crate::common::Given;

@@ -1,3 +1,5 @@
+//! Tasks: handed in, listed, changed, removed.
+
 use serde_json::{Value, json};
 
 use crate::common::Given;

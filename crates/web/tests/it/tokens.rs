@@ -1,3 +1,5 @@
+//! Tokens: made, listed, revoked, and what each may do.
+
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
