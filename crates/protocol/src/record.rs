@@ -194,6 +194,8 @@ kinds! {
     Checkpointed = "checkpoint.written",
     /// The work of an attempt was settled in commits.
     WorkSettled = "work.settled",
+    /// An answer was held against what ran and what there is.
+    EvidenceGathered = "evidence.gathered",
 }
 
 impl PartialEq for Body {
@@ -537,6 +539,15 @@ pub struct WorkSettled {
     pub added: u64,
     /// Lines removed.
     pub removed: u64,
+}
+
+/// An answer was held against what ran and what there is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EvidenceGathered {
+    /// The turn whose answer it is.
+    pub turn: u32,
+    /// The verdicts, in the form that `docs/evidence.md` describes; it has a version of its own.
+    pub summary: serde_json::Value,
 }
 
 fn is_zero(count: &u64) -> bool {

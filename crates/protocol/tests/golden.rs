@@ -494,6 +494,11 @@ fn expected() -> Vec<Body> {
             removed: 4,
         }
         .into(),
+        EvidenceGathered {
+            turn: 1,
+            summary: serde_json::json!({"version": 1, "claims": [], "not_verified": [{"what": "no_tests_since_change"}]}),
+        }
+        .into(),
         TurnStarted {
             turn: 3,
             items: vec![],

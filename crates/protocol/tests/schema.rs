@@ -37,6 +37,7 @@ fn schema() -> Value {
         "state.changed" = StateChanged,
         "checkpoint.written" = Checkpointed,
         "work.settled" = WorkSettled,
+        "evidence.gathered" = EvidenceGathered,
     }
     assert_eq!(kinds.len(), Body::KINDS.len());
     assert!(Body::KINDS.iter().all(|&kind| kinds.contains_key(kind)));

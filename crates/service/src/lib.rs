@@ -7,6 +7,7 @@
 //! which may be lost.
 
 mod error;
+mod evidence;
 mod feed;
 mod hints;
 mod log;

@@ -44,6 +44,7 @@ pub(crate) fn apply(standing: &mut Standing, record: &Record) {
         | Body::NetworkRequested(_)
         | Body::StateChanged(_)
         | Body::Checkpointed(_)
+        | Body::EvidenceGathered(_)
         | Body::Unknown { .. } => {}
     }
 }

@@ -84,6 +84,10 @@ fn a_task_goes_its_whole_way() {
     assert!(settled["leftovers"].is_string(), "{settled}");
     // What was asked for came as the inbox's first message.
     assert_eq!(bodies(&log, "turn.started")[0]["inbox"], 1);
+    // What the answer says was held against what ran.
+    let gathered = bodies(&log, "evidence.gathered");
+    let summary = &gathered.last().unwrap()["summary"];
+    assert_eq!(summary["checks"][0]["state"], "passed", "{summary:#}");
     // The result can be applied where the task came from, and nothing was changed there before.
     let path = format!("/attempts/{attempt}/diff?binary=true");
     let diff = bench.service.request("GET", &path, None);
@@ -168,6 +172,28 @@ fn a_follow_up_goes_on_where_the_work_was() {
     assert!(told.contains(r"one\ntwo\n2\n"), "{told}");
     assert!(!told.contains(" M a.txt"), "{told}");
     assert_eq!(bodies(&log, "work.settled").len(), 2);
+}
+
+#[test]
+fn claims_and_citations_get_verdicts() {
+    let bench = Bench::new();
+    let script = Script::new()
+        .exec("printf 'ok 1 - a\\nok 2 - b\\n1..2\\n'; cat a.txt")
+        .exec("echo two >> a.txt")
+        .answer("All tests pass 【{{chunk 1}}†L1-L2】, see 【F:a.txt†L1-L2】 and 【F:b.txt†L1】.");
+    let id = bench.submit(&script, &json!({}));
+    bench.service.wait(&id);
+    let log = bench.service.log(&format!("{id}.1"));
+    let summary = &bodies(&log, "evidence.gathered").last().unwrap()["summary"];
+    let verdicts: Vec<&Value> = summary["citations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|citation| &citation["verdict"])
+        .collect();
+    // The output is older than the last change of a command, not only of a patch.
+    assert_eq!(verdicts, ["stale", "holds", "not_found"], "{summary:#}");
+    assert_ne!(summary["claims"][0]["verdict"], "proven", "{summary:#}");
 }
 
 #[test]

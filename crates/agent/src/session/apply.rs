@@ -36,6 +36,7 @@ impl Session {
             | Body::StateChanged(_)
             | Body::Checkpointed(_)
             | Body::WorkSettled(_)
+            | Body::EvidenceGathered(_)
             | Body::Unknown { .. } => {}
             Body::ContextAdded(body) => self.context_added(body),
             Body::SettingsChanged(body) => self.settings_changed(body),

@@ -16,6 +16,7 @@ use crate::args::SessionsCommand;
 use crate::compose::home::{Home, open_regular};
 use crate::compose::place::{Place, text};
 use crate::exit::{DONE, Failure};
+use crate::output::evidence::evidence_line;
 use crate::output::network::network_line;
 use crate::output::safe::{safe, safe_line};
 
@@ -305,6 +306,7 @@ pub(super) fn tell(record: &Record) -> Option<String> {
             body.removed,
             safe_line(&body.commit, 60)
         ),
+        Body::EvidenceGathered(body) => format!("evidence: {}", evidence_line(&body.summary)?),
         Body::InterruptRequested(body) => format!("stop asked for by {}", safe_line(&body.by, 60)),
         Body::TurnEnded(body) => format!(
             "turn {} {}: {} tokens{}",

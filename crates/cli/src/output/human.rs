@@ -169,6 +169,7 @@ impl Human {
             | Body::StateChanged(_)
             | Body::Checkpointed(_)
             | Body::WorkSettled(_)
+            | Body::EvidenceGathered(_)
             | Body::Unknown { .. } => {}
         }
     }

@@ -1,6 +1,7 @@
 //! What a user sees of a running session: JSON lines on standard output, or plain progress lines
 //! and a live status on standard error.
 
+pub mod evidence;
 pub mod filter;
 pub mod human;
 pub mod jsonl;

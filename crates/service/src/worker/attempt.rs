@@ -5,9 +5,10 @@ use std::sync::Arc;
 use recto_agent::Session;
 use recto_protocol::Item;
 use recto_protocol::Record;
+use recto_protocol::ports::files::Files;
 use recto_protocol::ports::log::{Log as _, LogError};
 use recto_protocol::ports::tasks::{Claim, Release};
-use recto_protocol::record::{Body, Outcome, Warning};
+use recto_protocol::record::{Body, EvidenceGathered, Outcome, Warning};
 use recto_protocol::task::State;
 use recto_runtime::{Control, Driver, DriverError, TurnInput};
 use tokio::sync::Notify;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mail::Mail;
 use super::sink::LiveSink;
+use crate::evidence::{self, Told};
 use crate::log::AttemptLog;
 use crate::service::Service;
 use crate::workplace::{Job, Workplace};
@@ -87,15 +89,14 @@ impl Run {
     async fn read(&self) -> Result<Vec<Record>, Lost> {
         let attempt = &self.claim.lease.attempt;
         let mut records = Vec::new();
-        while (records.len() as u64) < self.claim.records {
+        loop {
             let next = records.len() as u64;
             let page = self.service.store.records(attempt, next, PAGE).await?;
             if page.is_empty() {
-                break;
+                return Ok(records);
             }
             records.extend(page);
         }
-        Ok(records)
     }
 
     /// Makes the place. None when the attempt ended instead.
@@ -149,6 +150,7 @@ impl Run {
         let sink = LiveSink::new(Arc::clone(&self.service.feeds), attempt.clone());
         let opening = place.opening();
         let parts = place.parts(Box::new(log.clone()), Box::new(sink));
+        let files = Arc::clone(&parts.files);
         let changes = match Session::replay(&records) {
             Some(session) => opening.changes(&records, session.settings(), 0, &parts.files),
             None => {
@@ -167,7 +169,7 @@ impl Run {
             return Err(error.into());
         }
         log.change(State::Running, "", Release::No).await?;
-        let ended = self.turns(&mut driver, place, log).await?;
+        let ended = self.turns(&mut driver, place, log, &files).await?;
         let failed = driver.session().failed_checks();
         let all = driver.session().settings().checks.len();
         log.note_checks(count(all.saturating_sub(failed.len())), count(failed.len()));
@@ -187,13 +189,14 @@ impl Run {
         driver: &mut Driver,
         place: &mut dyn Workplace,
         log: &AttemptLog,
+        files: &Arc<dyn Files>,
     ) -> Result<Ended, Lost> {
         let mail = self.inbox();
         loop {
             // Also what an earlier worker had not come to settle.
             if !driver.session().is_running()
                 && !log.is_settled()
-                && self.settle(driver, place).await?
+                && self.settle(driver, place, files).await?
             {
                 // A message that waits queues the attempt again, with a new place.
                 return Ok(Ended::With(last_outcome(driver)));
@@ -244,7 +247,12 @@ impl Run {
     }
 
     /// Settles the work of a turn and records what it came to. True when the place is spent.
-    async fn settle(&self, driver: &mut Driver, place: &mut dyn Workplace) -> Result<bool, Lost> {
+    async fn settle(
+        &self,
+        driver: &mut Driver,
+        place: &mut dyn Workplace,
+        files: &Arc<dyn Files>,
+    ) -> Result<bool, Lost> {
         let mut is_spent = false;
         let bodies = match place.settle().await {
             Ok(settled) => {
@@ -260,10 +268,31 @@ impl Run {
                 .into(),
             ],
         };
-        match driver.record(bodies).await {
-            Err(DriverError::Log(error)) => Err(error.into()),
-            Ok(()) | Err(_) => Ok(is_spent),
+        if let Err(DriverError::Log(error)) = driver.record(bodies).await {
+            return Err(error.into());
         }
+        let gathered = self.gather(files).await?;
+        if let Err(DriverError::Log(error)) = driver.record(gathered).await {
+            return Err(error.into());
+        }
+        Ok(is_spent)
+    }
+
+    /// Holds the last answer against what ran and what there is.
+    async fn gather(&self, files: &Arc<dyn Files>) -> Result<Vec<Body>, Lost> {
+        let told = Told::by(&self.read().await?);
+        let Ok(chunks) = self.service.places.chunks(&self.claim.lease.attempt) else {
+            return Ok(Vec::new());
+        };
+        let (turn, files) = (told.turn, Arc::clone(files));
+        // Outputs can be large.
+        let gathered = tokio::task::spawn_blocking(move || {
+            let summary = evidence::summary(&told, &files, &chunks)?;
+            serde_json::to_value(summary).ok()
+        });
+        let summary = gathered.await.unwrap_or_default();
+        let gathered = summary.map(|summary| EvidenceGathered { turn, summary }.into());
+        Ok(gathered.into_iter().collect())
     }
 
     fn inbox(&self) -> Mail {

@@ -227,6 +227,7 @@ impl<W: Write + Send> Jsonl<W> {
             | Body::StateChanged(_)
             | Body::Checkpointed(_)
             | Body::WorkSettled(_)
+            | Body::EvidenceGathered(_)
             | Body::Unknown { .. } => {}
         }
     }
