@@ -31,7 +31,7 @@ impl Connection {
     /// # Errors
     /// When the server is not one, or none can be started.
     pub async fn open(args: &ServerArgs, role: Role) -> Result<Self, Failure> {
-        if let Some(given) = &args.server {
+        if let Some(given) = args.server.as_ref().filter(|given| !given.is_empty()) {
             let client = Client::new(explicit(given)?, None)?;
             return Ok(Self {
                 client,
