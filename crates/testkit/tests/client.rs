@@ -197,9 +197,7 @@ fn a_signal_ends_the_watching_and_not_the_work() {
 #[test]
 fn an_interrupted_first_task_goes_on_later() {
     let desk = Desk::new();
-    let model = patient().model();
     let script = patient();
-    drop(model);
     let model = script.model();
     let running = desk.start(&["task", "new", "Do it", "--model", &model]);
     let attempts = desk.home.recto().join("service/attempts");
