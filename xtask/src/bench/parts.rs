@@ -5,7 +5,7 @@ use crate::project::cargo;
 use crate::steps::perform;
 
 const HELP: &str = "\
-Measure single parts: edits, a session's log, patches and checkpoints.
+Measure single parts: edits, a session's log, the store of tasks, patches and checkpoints.
 
 Usage: cargo xtask bench parts
 
