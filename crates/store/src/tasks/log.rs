@@ -114,9 +114,8 @@ impl Operation for Append {
         }
         let more = match self.change.release {
             Release::No => None,
-            Release::Done => release(on, attempt, &row, self.at).await?,
             Release::Stuck if state(&row, attempt)?.has_ended() => None,
-            Release::Stuck => release(on, attempt, &row, self.at).await?,
+            Release::Done | Release::Stuck => release(on, attempt, &row, self.at).await?,
         };
         Ok(Outcome::Appended(more.map(Box::new)))
     }

@@ -39,6 +39,7 @@ impl Cluster {
         Self::enter(dir.path().join("server"), Some(dir))
     }
 
+    #[allow(clippy::print_stderr, reason = "a test that is not run says so")]
     fn enter(path: PathBuf, dir: Option<TempDir>) -> Option<Self> {
         let Some(programs) = programs() else {
             let missing = "no PostgreSQL server here (initdb): `cargo xtask test` installs it";
@@ -144,7 +145,7 @@ impl Server {
             "en",
         ]);
         init.args(["--username", ROLE, "-D"]);
-        expect(&mut init.arg(self.data()));
+        expect(init.arg(self.data()));
         self.run();
     }
 

@@ -280,10 +280,10 @@ async fn child_appends() {
             println!("mail {}", number.unwrap());
         }
     });
-    let mut running = Vec::new();
+    let mut running = tokio::task::JoinSet::new();
     for claim in claims {
         let store = store.clone();
-        running.push(tokio::spawn(async move {
+        running.spawn(async move {
             let mut expect = claim.records;
             loop {
                 let bodies = vec![note(&"x".repeat(700)), note("y"), note("z")];
@@ -294,11 +294,9 @@ async fn child_appends() {
                 expect += written.len() as u64;
                 println!("ack {} {expect}", claim.lease.attempt);
             }
-        }));
+        });
     }
-    for one in running {
-        one.await.unwrap();
-    }
+    running.join_next().await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! What is said to attempts, and what it does.
 
 use recto_protocol::AttemptId;
-use recto_protocol::ports::tasks::{AppendError, Change};
+use recto_protocol::ports::tasks::{AppendError, Change, Release};
 use recto_protocol::task::{NewMessage, Said, State};
 
 use crate::common::{
-    Store, attempt, changed, claim, finish, lease, log, look, release, states, stop, submit, text,
-    worker,
+    Store, attempt, changed, claim, finish, lease, log, look, note, release, states, stop, submit,
+    text, worker,
 };
 use crate::place::Place;
 
@@ -159,6 +159,40 @@ pub(crate) async fn a_release_with_a_pending_text_queues_again(place: Place) {
     finish(&store, &again, State::Done, 2).await;
     assert_eq!(look(&store, &id).await.state, State::Done);
     assert_eq!(store.claim(&worker(2), 10).await.unwrap(), []);
+}
+
+pub(crate) async fn what_is_stuck_waits_for_another_message(place: Place) {
+    let store = place.open().await;
+    let id = submit(&store, 1).await;
+    let stuck = claim(&store, 1).await;
+    store.send(&id, &text("meanwhile"), 5).await.unwrap();
+    let change = Change {
+        state: Some((State::Failed, "no repository".into())),
+        release: Release::Stuck,
+        ..Change::default()
+    };
+    let records = store
+        .append(&stuck.lease, 1, vec![note("x")], &change, 6)
+        .await
+        .unwrap();
+    assert_eq!(records.len(), 1);
+    assert_eq!(look(&store, &id).await.state, State::Failed);
+    assert_eq!(store.claim(&worker(1), 10).await.unwrap(), []);
+    store.send(&id, &text("now"), 7).await.unwrap();
+    let again = claim(&store, 1).await;
+    let waiting = store.inbox(&id, again.taken).await.unwrap();
+    assert_eq!(waiting.len(), 3, "nothing of it is lost");
+    // Whoever is stuck while he stops leaves it to others all the same.
+    let change = Change {
+        state: Some((State::Queued, "the worker stops".into())),
+        release: Release::Stuck,
+        ..Change::default()
+    };
+    store
+        .append(&again.lease, again.records, vec![], &change, 8)
+        .await
+        .unwrap();
+    assert_eq!(store.claim(&worker(1), 10).await.unwrap().len(), 1);
 }
 
 /// Whoever sends while a worker lets go: every text is taken in by somebody, in order.

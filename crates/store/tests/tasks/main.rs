@@ -88,6 +88,7 @@ conformance! {
         a_stop_ends_what_waits
         a_stop_of_what_runs_only_goes_to_the_inbox
         a_release_with_a_pending_text_queues_again
+        what_is_stuck_waits_for_another_message
         no_message_is_lost_between_sending_and_releasing
         what_is_let_go_without_an_end_is_queued
     }
