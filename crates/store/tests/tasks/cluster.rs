@@ -85,6 +85,8 @@ impl Drop for Cluster {
         flock(&self.users, FlockOperation::Unlock).unwrap();
         if flock(&self.users, FlockOperation::NonBlockingLockExclusive).is_ok() {
             self.server.stop();
+            // Before the door opens: whoever comes must not take this for somebody who is there.
+            flock(&self.users, FlockOperation::Unlock).unwrap();
         }
     }
 }
