@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use recto_testkit::{Home, Live, Repository, Run, Script, Service, eventually};
+use recto_testkit::{Home, Live, Repository, Run, Script, Service, eventually, processes_with};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -406,4 +406,73 @@ fn nothing_that_is_shown_harms_a_terminal() {
             assert!(!text.contains(bad), "{text:?}");
         }
     }
+}
+
+#[test]
+fn commands_that_come_at_once_share_a_server() {
+    let desk = Desk::new();
+    let script = Script::new().answer("ok");
+    let model = script.model();
+    let running: Vec<Live> = (0..4)
+        .map(|_| desk.start(&["task", "new", "Do it", "--model", &model, "--wait"]))
+        .collect();
+    for one in running {
+        assert_eq!(one.finish().expect(0).stdout, "ok\n");
+    }
+    let list = desk.json(&["task", "list"]);
+    assert_eq!(list["tasks"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn a_second_signal_ends_a_first_task_at_once() {
+    let desk = Desk::new();
+    let script = patient();
+    let model = script.model();
+    let running = desk.start(&["task", "new", "Do it", "--model", &model]);
+    let attempts = desk.home.recto().join("service/attempts");
+    let begun = || {
+        let entry = std::fs::read_dir(&attempts).ok()?.next()?.ok()?;
+        entry.path().join("tree/begun").exists().then_some(())
+    };
+    assert!(eventually(|| begun().is_some()));
+    running.signal(Signal::INT);
+    // Whenever the second one comes: the step never ends by itself.
+    assert!(eventually(|| {
+        running.signal(Signal::INT);
+        processes_with(&[attempts.to_str().unwrap()]).is_empty()
+    }));
+    running.finish().expect(130);
+}
+
+#[test]
+fn who_still_waits_becomes_the_server() {
+    let desk = Desk::new();
+    let attempts = desk.home.recto().join("service/attempts");
+    let begun = || -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&attempts).into_iter().flatten();
+        let trees = entries.map(|entry| entry.unwrap().path().join("tree"));
+        trees.filter(|tree| tree.join("begun").exists()).collect()
+    };
+    let script = patient();
+    let model = script.model();
+    let words = ["task", "new", "Do it", "--model", &model];
+    let first = desk.start(&words);
+    assert!(eventually(|| begun().len() == 1));
+    let trees = begun();
+    let second = desk.start(&[&words[..], &["--wait"]].concat());
+    assert!(eventually(|| begun().len() == 2));
+    let (url, _) = desk.announced();
+    let address = url.strip_prefix("http://").unwrap();
+    // The first one has what it waited for, and takes its server along.
+    std::fs::write(trees[0].join("go"), "").unwrap();
+    assert!(eventually(|| std::net::TcpStream::connect(address).is_err()));
+    let other = begun().into_iter().find(|tree| *tree != trees[0]).unwrap();
+    std::fs::write(other.join("go"), "").unwrap();
+    assert_eq!(first.finish().expect(0).stdout, "It is done.\n");
+    let second = second.finish().expect(0);
+    assert_eq!(second.stdout, "It is done.\n");
+    assert!(
+        second.stderr.contains("driver") || second.stderr.contains("resumed"),
+        "{second:?}"
+    );
 }

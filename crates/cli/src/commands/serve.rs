@@ -32,6 +32,7 @@ async fn serve(args: ServeArgs) -> Result<u8, Failure> {
         role: args.role,
         lease: Duration::from_secs(u64::from(args.lease.max(1))),
         is_announced: true,
+        is_passing: false,
     };
     let server = Server::start(&home, options).await?;
     match &server.url {

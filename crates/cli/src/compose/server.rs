@@ -43,6 +43,8 @@ pub struct Options {
     pub lease: Duration,
     /// Whether clients on this machine may find it by its file.
     pub is_announced: bool,
+    /// Whether it ends with the command that it is part of, so that another may take its place.
+    pub is_passing: bool,
 }
 
 /// A service that runs in this process.
@@ -155,7 +157,7 @@ impl Server {
         let url = format!("http://{}", listener.local_addr()?);
         if options.is_announced {
             let file = home.file(FILE);
-            announce(&file, &url, &made.secret)
+            announce(&file, &url, &made.secret, options.is_passing)
                 .with_context(|| format!("cannot write {}", file.display()))
                 .map_err(Failure::unavailable)?;
             self.announced = Some(file);
@@ -264,12 +266,12 @@ fn outside() -> Outside {
 }
 
 /// Writes down where the server is and by which token it lets in, for the user alone.
-fn announce(file: &std::path::Path, url: &str, token: &str) -> std::io::Result<()> {
+fn announce(file: &std::path::Path, url: &str, token: &str, passing: bool) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let draft = file.with_extension("json.new");
     let _ = std::fs::remove_file(&draft);
-    let text = serde_json::json!({"url": url, "token": token}).to_string();
+    let text = serde_json::json!({"url": url, "token": token, "passing": passing}).to_string();
     std::fs::File::options()
         .write(true)
         .create_new(true)

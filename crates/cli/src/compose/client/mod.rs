@@ -5,6 +5,7 @@ mod events;
 mod find;
 mod waiting;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use recto_protocol::TaskId;
@@ -13,12 +14,15 @@ use reqwest::{Method, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 pub use error::ClientError;
 pub use events::Live;
 pub use find::Connection;
 
+use super::embedded::{self, Embedded};
 use super::home::Home;
+use crate::args::Role;
 use crate::exit::Failure;
 use waiting::Waiting;
 
@@ -34,6 +38,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 struct Address {
     url: Url,
     token: String,
+    /// Whether the server ends with another command.
+    is_passing: bool,
 }
 
 /// Speaks to one server. Copies share connections.
@@ -43,6 +49,8 @@ pub struct Client {
     address: Address,
     /// Where the address was read, if it may change there.
     announced: Option<Home>,
+    /// The server, if it is this process.
+    embedded: Arc<Mutex<Option<Embedded>>>,
 }
 
 impl Client {
@@ -62,6 +70,7 @@ impl Client {
             http,
             address,
             announced,
+            embedded: Arc::default(),
         })
     }
 
@@ -70,10 +79,27 @@ impl Client {
         is_loopback(&self.address.url)
     }
 
-    /// Looks anew where the server is, which another process may have become.
-    fn look_again(&mut self) {
-        if let Some(address) = self.announced.as_ref().and_then(find::announced) {
-            self.address = address;
+    /// Looks anew where the server is, which another process may have become. In the place of one
+    /// that ended with its command, this process becomes it.
+    async fn look_again(&mut self) {
+        let Some(home) = self.announced.clone() else {
+            return;
+        };
+        if let Ok(Some(running)) = find::running(&home).await {
+            self.address = running.address;
+            return;
+        }
+        let mut slot = self.embedded.lock().await;
+        if !self.address.is_passing || slot.is_some() {
+            return;
+        }
+        // Another command may be faster; it is found next time.
+        if let Ok(embedded) = embedded::start(&home, Role::All).await
+            && let Ok(url) = Url::parse(&embedded.url)
+        {
+            self.address.url = url;
+            self.address.token.clone_from(&embedded.token);
+            *slot = Some(embedded);
         }
     }
 

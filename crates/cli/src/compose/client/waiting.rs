@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Client, ClientError};
+use crate::output::tell;
 
 /// How long a server may be away.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -37,13 +38,16 @@ impl Waiting {
         client: &mut Client,
         error: ClientError,
     ) -> Result<(), ClientError> {
-        let since = *self.since.get_or_insert_with(Instant::now);
+        let since = *self.since.get_or_insert_with(|| {
+            tell("the server is away; waiting for it\n");
+            Instant::now()
+        });
         if since.elapsed() > PATIENCE {
             return Err(error);
         }
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        client.look_again();
+        client.look_again().await;
         Ok(())
     }
 }
