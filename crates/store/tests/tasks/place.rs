@@ -116,6 +116,11 @@ impl Place {
         }
     }
 
+    /// A connection to a test's PostgreSQL database, beside all stores.
+    pub(crate) async fn connection(&self) -> PgConnection {
+        postgres(&self.url()).await
+    }
+
     /// The address of a test's PostgreSQL database.
     pub(crate) fn url(&self) -> String {
         match self {

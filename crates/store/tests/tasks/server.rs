@@ -204,3 +204,50 @@ async fn a_crash_of_the_server_leaves_nothing_half() {
     })
     .await;
 }
+
+/// Somebody else locks in another order: the database gives the store's transaction up, and the store
+/// begins it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_up_for_a_deadlock_is_done_again() {
+    let Some(place) = Place::postgres().await else {
+        return;
+    };
+    // The store looks for deadlocks first, and not before there is one.
+    place
+        .execute(
+            "do $$ begin execute format('alter database %I set deadlock_timeout = ''3s''', \
+             current_database()); end $$",
+        )
+        .await;
+    let store = place.open().await;
+    let mut new = asking("x");
+    new.spec.attempts = 2;
+    store.submit(&task(1), &new, 1).await.unwrap();
+    let mut other = place.connection().await;
+    let run = async |on: &mut sqlx::PgConnection, sql: String| {
+        let sql = sqlx::AssertSqlSafe(sql);
+        sqlx::raw_sql(sql).fetch_all(on).await.unwrap().len()
+    };
+    let lock = |n| format!("select 1 from attempt where number = {n} for update");
+    run(
+        &mut other,
+        format!("set deadlock_timeout = '60s'; begin; {}", lock(2)),
+    )
+    .await;
+    let removing = tokio::spawn({
+        let store = store.clone();
+        async move { store.remove(&task(1)).await }
+    });
+    let mut watch = place.connection().await;
+    let waiting = "select 1 from pg_stat_activity where datname = current_database() \
+        and wait_event_type = 'Lock'";
+    while run(&mut watch, waiting.to_owned()).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Granted once the store's transaction is given up.
+    assert_eq!(run(&mut other, lock(1)).await, 1);
+    assert!(!removing.is_finished());
+    run(&mut other, "rollback".to_owned()).await;
+    assert!(removing.await.unwrap().unwrap());
+    assert_eq!(store.task(&task(1)).await.unwrap(), None);
+}
