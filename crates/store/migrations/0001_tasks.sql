@@ -88,7 +88,7 @@ create table message (
     at bigint not null,
     -- The key it was sent under.
     send_key text,
-    -- 'text' or 'stop', as in said.
+    -- 'text', 'stop', or 'done' for a stop that needed no worker.
     kind text not null,
     -- What is said, as JSON.
     said text not null,

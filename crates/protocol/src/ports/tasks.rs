@@ -84,7 +84,8 @@ pub trait TaskStore: Send + Sync {
         at: i64,
     ) -> Result<Option<u64>, StoreError>;
 
-    /// Messages after number `after`, in order.
+    /// Messages after number `after`, in order, without stops that were done when they came: those
+    /// for attempts that waited in the queue or had ended.
     async fn inbox(&self, attempt: &AttemptId, after: u64) -> Result<Vec<Message>, StoreError>;
 
     // ---- workers ----
@@ -100,7 +101,8 @@ pub trait TaskStore: Send + Sync {
 
     /// Ends a worker that does not beat any more, unless its number is another one than `beat`: its
     /// attempts are queued again, each with a record of `reason`, and their epochs rise, so nothing
-    /// it still writes is taken. Gives those attempts.
+    /// it still writes is taken. Gives those attempts. One that had ended, without a text that waits,
+    /// only loses its worker.
     async fn expire(
         &self,
         worker: &WorkerId,
@@ -113,7 +115,8 @@ pub trait TaskStore: Send + Sync {
     async fn claim(&self, worker: &WorkerId, most: u32) -> Result<Vec<Claim>, StoreError>;
 
     /// Appends to an attempt's log, if the lease still holds and the log has `expect` records; and in
-    /// the same step makes `change` of the attempt.
+    /// the same step makes `change` of the attempt. Gives the records; where the attempt was queued
+    /// again, the last one is that of the queue.
     ///
     /// # Errors
     /// [`AppendError`]; nothing is changed then, but for [`AppendError::Store`], after which the log
@@ -193,7 +196,8 @@ pub enum Release {
     /// It keeps it.
     #[default]
     No,
-    /// It has done all there was. A text that came meanwhile queues the attempt again at once.
+    /// It has done all there was. A text that came meanwhile queues the attempt again at once; so does
+    /// a state that only a worker could end (`preparing`, `running`).
     Done,
     /// It can do nothing, so texts wait until another one comes: else the same would fail for ever.
     Stuck,

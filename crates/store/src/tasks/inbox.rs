@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use recto_protocol::ports::tasks::StoreError;
+use recto_protocol::record::Delivery;
 use recto_protocol::task::{Message, NewMessage, Said, State};
 use recto_protocol::{AttemptId, Record};
 
@@ -20,7 +21,7 @@ pub(super) async fn read(
     after: u64,
 ) -> Result<Vec<Message>, StoreError> {
     let query = "select number, at, said from message where attempt = $1 and number > $2 \
-        order by number";
+        and kind <> 'done' order by number";
     let rows = database.fetch(READ, query, values![attempt, after]).await?;
     let read = |row: &Row| {
         let number = row.count("number")?;
@@ -63,12 +64,19 @@ impl Operation for Send {
         let number = row.count("messages")? + 1;
         let update = "update attempt set messages = $2 where id = $1";
         on.execute(update, values![attempt, number]).await?;
+        // What has a worker is told by the worker.
+        let is_done = match row.optional_text("worker")? {
+            None => self.act(on, row).await?,
+            Some(_) => false,
+        };
         let NewMessage { said, key } = &self.message;
-        insert(on, attempt, number, self.at, key.clone(), said).await?;
-        // Who has a worker is told by the worker.
-        if row.optional_text("worker")?.is_none() {
-            self.act(on, row, number).await?;
-        }
+        let kind = if is_done { "done" } else { kind(said) };
+        let said = Kept {
+            kind,
+            said,
+            key: key.as_deref(),
+        };
+        said.insert(on, attempt, number, self.at).await?;
         Ok(Some(number))
     }
 }
@@ -84,29 +92,26 @@ impl Send {
         Ok(found.map(|row| row.count("number")).transpose()?)
     }
 
-    /// Does what a message means for an attempt that no worker holds.
-    async fn act(&self, on: &mut Connection<'_>, row: &Row, number: u64) -> Result<(), Failure> {
+    /// Does what a message means for an attempt that no worker holds. True when nothing is left for
+    /// a worker to do.
+    async fn act(&self, on: &mut Connection<'_>, row: &Row) -> Result<bool, Failure> {
         let attempt = &self.attempt;
         let state = state(row, attempt)?;
         match &self.message.said {
-            Said::Text { .. } if state == State::Queued => {}
+            Said::Text { .. } if state == State::Queued => Ok(false),
             Said::Text { .. } => {
                 queue(on, attempt, row, self.at).await?;
+                Ok(false)
             }
-            // There is nothing to stop, now or later.
-            Said::Stop { .. } if state.has_ended() => {
-                let update = "update attempt set taken = $2 where id = $1 and taken = $2 - 1";
-                on.execute(update, values![attempt, number]).await?;
-            }
+            Said::Stop { .. } if state.has_ended() => Ok(true),
             Said::Stop { by } => {
-                // Whoever is about to claim it holds nothing, and nobody ever had this number.
                 let update = "update attempt set epoch = epoch + 1 where id = $1";
                 on.execute(update, values![attempt]).await?;
                 let reason = format!("stopped by {by}");
                 log::enter(on, attempt, row, State::Cancelled, &reason, self.at).await?;
+                Ok(true)
             }
         }
-        Ok(())
     }
 }
 
@@ -138,24 +143,60 @@ pub(super) async fn has_text(
     Ok(found.is_some())
 }
 
-/// Writes a message.
-pub(super) async fn insert(
-    on: &mut Connection<'_>,
-    attempt: &AttemptId,
-    number: u64,
-    at: i64,
-    key: Option<String>,
-    said: &Said,
-) -> Result<(), Failure> {
-    let kind = match said {
+fn kind(said: &Said) -> &'static str {
+    match said {
         Said::Text { .. } => "text",
         Said::Stop { .. } => "stop",
+    }
+}
+
+/// A message as it is kept.
+struct Kept<'a> {
+    kind: &'static str,
+    said: &'a Said,
+    key: Option<&'a str>,
+}
+
+impl Kept<'_> {
+    async fn insert(
+        self,
+        on: &mut Connection<'_>,
+        attempt: &AttemptId,
+        number: u64,
+        at: i64,
+    ) -> Result<(), Failure> {
+        on.execute(
+            "insert into message (attempt, number, at, send_key, kind, said) \
+             values ($1, $2, $3, $4, $5, $6)",
+            values![
+                attempt,
+                number,
+                at,
+                self.key.map(str::to_owned),
+                self.kind,
+                to_json(self.said)
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+/// Writes the prompt, the first message of every inbox.
+pub(super) async fn begin(
+    on: &mut Connection<'_>,
+    attempt: &AttemptId,
+    prompt: &str,
+    at: i64,
+) -> Result<(), Failure> {
+    let said = &Said::Text {
+        text: prompt.to_owned(),
+        delivery: Delivery::Queue,
     };
-    on.execute(
-        "insert into message (attempt, number, at, send_key, kind, said) \
-         values ($1, $2, $3, $4, $5, $6)",
-        values![attempt, number, at, key, kind, to_json(said)],
-    )
-    .await?;
-    Ok(())
+    let message = Kept {
+        kind: kind(said),
+        said,
+        key: None,
+    };
+    message.insert(on, attempt, 1, at).await
 }

@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use recto_protocol::ports::tasks::Submitted;
-use recto_protocol::record::Delivery;
-use recto_protocol::task::{NewTask, Said, State, TaskSpec, title_of};
+use recto_protocol::task::{NewTask, State, TaskSpec, title_of};
 use recto_protocol::{AttemptId, TaskId};
 
 use super::log::{self, state_changed};
@@ -154,10 +153,6 @@ async fn make_attempt(
     )
     .await?;
     log::insert(on, &id, 0, 0, &[line]).await?;
-    let said = Said::Text {
-        text: prompt.to_owned(),
-        delivery: Delivery::Queue,
-    };
-    inbox::insert(on, &id, 1, at, None, &said).await?;
+    inbox::begin(on, &id, prompt, at).await?;
     Ok(id)
 }

@@ -48,7 +48,9 @@ impl Operation for Tell {
         if on.execute(update, values![&self.worker, self.beat]).await? == 0 {
             return Ok(Beat::default());
         }
-        let query = "select id from attempt where worker = $1 and messages > taken order by id";
+        let query = "select a.id from attempt a where a.worker = $1 and a.messages > a.taken \
+            and exists (select 1 from message m where m.attempt = a.id and m.number > a.taken \
+            and m.kind <> 'done') order by a.id";
         let rows = on.fetch(query, values![&self.worker]).await?;
         let mail = rows.iter().map(|row| Ok(AttemptId(row.text("id")?)));
         Ok(Beat {

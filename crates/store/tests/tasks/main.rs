@@ -94,6 +94,7 @@ conformance! {
     }
     workers {
         beats_tell_of_mail
+        a_stop_that_is_done_is_no_mail
         only_who_is_silent_is_given_up
         attempts_of_the_dead_are_queued_again
         what_had_ended_is_not_begun_again

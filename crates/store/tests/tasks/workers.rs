@@ -50,6 +50,33 @@ pub(crate) async fn beats_tell_of_mail(place: Place) {
     );
 }
 
+pub(crate) async fn a_stop_that_is_done_is_no_mail(place: Place) {
+    let store = place.open().await;
+    let id = submit(&store, 1).await;
+    let first = claim(&store, 1).await;
+    finish(&store, &first, State::Done, 1).await;
+    store.send(&id, &text("more"), 2).await.unwrap();
+    store.send(&id, &stop(), 3).await.unwrap();
+    store.send(&id, &text("more"), 4).await.unwrap();
+    store.send(&id, &stop(), 5).await.unwrap();
+    store.send(&id, &text("again"), 6).await.unwrap();
+    let second = claim(&store, 1).await;
+    let taken = Change {
+        taken: Some(6),
+        ..Change::default()
+    };
+    store
+        .append(&second.lease, second.records, vec![], &taken, 7)
+        .await
+        .unwrap();
+    assert_eq!(store.beat(&worker(1), 1).await.unwrap().mail, []);
+    // Done before it was claimed again: nobody has to take it in.
+    finish(&store, &second, State::Done, 2).await;
+    store.send(&id, &stop(), 8).await.unwrap();
+    let mail = store.inbox(&id, 6).await.unwrap();
+    assert_eq!(mail.len(), 0, "{mail:?}");
+}
+
 pub(crate) async fn only_who_is_silent_is_given_up(place: Place) {
     let store = place.open().await;
     let id = submit(&store, 1).await;
