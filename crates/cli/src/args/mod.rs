@@ -21,7 +21,7 @@ pub use repo::{RepoArgs, RepoCommand};
 pub use serve::{Role, ServeArgs};
 pub use server::ServerArgs;
 pub use sessions::{SessionsArgs, SessionsCommand};
-pub use task::{ListTasksArgs, NewTaskArgs, SayArgs, StateWord, TaskArgs, TaskCommand};
+pub use task::{ApplyArgs, ListTasksArgs, NewTaskArgs, SayArgs, StateWord, TaskArgs, TaskCommand};
 pub use token::{ScopeWord, TokenArgs, TokenCommand};
 
 const AFTER_HELP: &str = "\

@@ -58,6 +58,8 @@ Without a running server, this command is the server until the task has ended.")
         #[arg(long)]
         binary: bool,
     },
+    /// Bring an attempt's work into the work tree here, by a merge of three sides.
+    Apply(ApplyArgs),
     /// Say something to an attempt, which takes it in after the step it is at.
     Steer(SayArgs),
     /// Say something to an attempt, which takes it in when it would otherwise end.
@@ -196,4 +198,20 @@ pub enum StateWord {
     Failed,
     Cancelled,
     OutOfBudget,
+}
+
+/// `recto task apply`.
+#[derive(Debug, clap::Args)]
+pub struct ApplyArgs {
+    /// The attempt, or a task that has one.
+    pub attempt: String,
+    /// Only try, and say whether it fits.
+    #[arg(long)]
+    pub check: bool,
+    /// Bring it in also where it conflicts, with the conflicts marked in the files.
+    #[arg(long, conflicts_with = "check")]
+    pub conflicts: bool,
+    /// Apply it in this directory.
+    #[arg(short = 'C', long, value_name = "DIR")]
+    pub cd: Option<std::path::PathBuf>,
 }

@@ -12,4 +12,5 @@ mod identity;
 mod import;
 mod import_hostile;
 mod import_kill;
+mod merges;
 mod mirrors;

@@ -1,5 +1,6 @@
 //! `recto task`: the client of the service.
 
+mod apply;
 mod archive;
 mod diff;
 mod follow;
@@ -62,6 +63,7 @@ async fn perform(
         TaskCommand::Watch { task, output } => watch::run(client, &task, output, json).await,
         TaskCommand::Logs { attempt } => logs::run(client, &attempt, json).await,
         TaskCommand::Diff { attempt, binary } => diff::run(client, &attempt, binary, json).await,
+        TaskCommand::Apply(args) => apply::run(client, &args, json).await,
         TaskCommand::Steer(args) => say::run(connection, args, Delivery::Steer, json).await,
         TaskCommand::FollowUp(args) => say::run(connection, args, Delivery::Queue, json).await,
         TaskCommand::Stop { task } => stop::run(client, &task, json).await,

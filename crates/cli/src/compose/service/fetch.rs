@@ -31,7 +31,7 @@ const VARIABLES: [&str; 14] = [
 ];
 
 /// The operator's variables that git needs to reach remotes.
-pub(super) fn reach(home: &Home) -> Reach {
+pub fn reach(home: &Home) -> Reach {
     let mut found: Vec<_> = VARIABLES
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), variable(name)?.into())))

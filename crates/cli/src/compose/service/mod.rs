@@ -23,6 +23,7 @@ use super::git;
 use super::home::{Home, make_private};
 use crate::exit::Failure;
 use fetch::Fetches;
+pub use fetch::reach;
 use place::Place;
 
 /// All attempts' places on this machine.
@@ -74,7 +75,7 @@ impl Places {
 #[async_trait]
 impl Workplaces for Places {
     async fn probe(&self, repository: &Repository) -> Result<(), WorkplaceError> {
-        let reach = fetch::reach(&self.home);
+        let reach = reach(&self.home);
         let asked = Mirror::probe(&self.git()?, &repository.url, &reach).await;
         asked.map_err(|error| WorkplaceError::lasting(fetch::words(&repository.url, &error)))
     }
