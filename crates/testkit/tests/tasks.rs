@@ -343,3 +343,24 @@ fn a_service_that_is_asked_to_stop_loses_nothing() {
             .all(|body| body["status"] == "ok")
     );
 }
+
+#[test]
+fn the_token_of_a_killed_service_lets_nobody_in() {
+    let bench = Bench::new();
+    let file = bench.home.recto().join("server.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let token = serde_json::from_str::<Value>(&text).unwrap()["token"].clone();
+    let header = format!("Authorization: Bearer {}\r\n", token.as_str().unwrap());
+    let Bench { home, service, .. } = bench;
+    assert_eq!(
+        service.request_with("GET", "/tasks", &header, None).status,
+        200
+    );
+    service.kill();
+    let service = Service::start(&home, &[]);
+    assert_eq!(
+        service.request_with("GET", "/tasks", &header, None).status,
+        401
+    );
+    service.get("/tasks");
+}

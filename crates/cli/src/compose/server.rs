@@ -58,7 +58,7 @@ pub struct Server {
     /// Removed at the end.
     announced: Option<PathBuf>,
     store: Tasks,
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Server {
@@ -99,7 +99,7 @@ impl Server {
             parts: JoinSet::new(),
             announced: None,
             store,
-            _lock: lock,
+            lock,
         };
         if let Some(listener) = listener {
             server
@@ -148,6 +148,15 @@ impl Server {
         service: Service,
     ) -> Result<(), Failure> {
         let tokens = Tokens::new(Arc::new(self.store.clone()), outside());
+        if self.lock.is_some() {
+            // Those of servers that were killed: whoever sits at their old address was shown one.
+            for old in tokens.list().await.map_err(Failure::unavailable)? {
+                if old.name == OWN && old.revoked_at.is_none() {
+                    let revoked = tokens.revoke(&old.id).await;
+                    revoked.map_err(Failure::unavailable)?;
+                }
+            }
+        }
         let made = tokens.create(NewToken {
             name: OWN.to_owned(),
             scopes: vec![Scope::Admin],
