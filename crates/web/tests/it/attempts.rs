@@ -50,7 +50,8 @@ async fn a_log_is_read_in_pages() {
 #[tokio::test]
 async fn messages_reach_the_inbox() {
     let given = Given::new().await;
-    let path = format!("/attempts/{}.1/messages", given.task("x").await);
+    let task = given.task("x").await;
+    let path = format!("/attempts/{task}.1/messages");
     let say = |text: &str, key: Option<&str>| json!({ "said": { "kind": "text", "text": text, "delivery": "steer" }, "key": key });
     let first = given.call("POST", &path, say("more", Some("k"))).await;
     let number = first.ok(202).json()["number"].as_u64().unwrap();
@@ -63,9 +64,15 @@ async fn messages_reach_the_inbox() {
         .ok(202);
     let messages = given.get(&path).await.ok(200).json();
     let messages = messages.as_array().unwrap();
-    assert_eq!(messages.last().unwrap()["said"]["by"], "write");
-    let after = given.get(&format!("{path}?after={number}")).await.json();
+    assert_eq!(messages.last().unwrap()["number"], number);
+    let after = given
+        .get(&format!("{path}?after={}", number - 1))
+        .await
+        .json();
     assert_eq!(after.as_array().unwrap().len(), 1);
+    // What waited was stopped at once: nobody has to take that in.
+    let stopped = given.get(&format!("/tasks/{task}")).await.ok(200).json();
+    assert_eq!(stopped["attempts"][0]["reason"], "stopped by write");
     for body in [
         say(" ", None),
         say("a\0", None),
