@@ -1,14 +1,15 @@
 //! One attempt's run: from a claim until it is given back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use recto_agent::Session;
 use recto_protocol::Item;
 use recto_protocol::Record;
 use recto_protocol::ports::files::Files;
 use recto_protocol::ports::log::{Log as _, LogError};
-use recto_protocol::ports::tasks::{Claim, Release};
-use recto_protocol::record::{Body, EvidenceGathered, Outcome, Warning};
+use recto_protocol::ports::tasks::{AppendError, Change, Claim, Release};
+use recto_protocol::record::{Body, EvidenceGathered, Outcome, StateChanged, Warning};
 use recto_protocol::task::State;
 use recto_runtime::{Control, Driver, DriverError, TurnInput};
 use tokio::sync::Notify;
@@ -25,6 +26,9 @@ use crate::workplace::{Job, Workplace};
 const PAGE: u32 = 1024;
 /// Why an attempt is queued again.
 const STOPS: &str = "the worker stops";
+const FAILED: &str = "the task store failed";
+/// How long to wait for a store that failed.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// One attempt that this worker holds.
 pub(super) struct Run {
@@ -58,11 +62,49 @@ enum Ended {
 impl Run {
     /// Runs the attempt until there is nothing to do for it.
     pub(super) async fn run(self) {
-        if let Err(error) = self.work().await {
-            // Whoever holds the attempt now, or takes it from a dead worker, goes on with it.
-            let error: &dyn std::error::Error = &error;
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(%error, cause, attempt = %self.claim.lease.attempt, "attempt lost");
+        let Err(lost) = self.work().await else { return };
+        let cause = std::error::Error::source(&lost).map(ToString::to_string);
+        let cause = cause.unwrap_or_default();
+        tracing::warn!(error = %lost, cause, attempt = %self.claim.lease.attempt, "attempt lost");
+        if !matches!(lost, Lost::Log(LogError::Fenced)) {
+            self.give_back().await;
+        }
+    }
+
+    /// Gives the attempt back once the store answers again: this worker lives on, so nobody would
+    /// take it away.
+    async fn give_back(&self) {
+        let lease = &self.claim.lease;
+        let change = Change {
+            state: Some((State::Queued, FAILED.to_owned())),
+            release: Release::Done,
+            ..Change::default()
+        };
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            // What the last write came to is not known.
+            let Ok(Some(task)) = self.service.store.task(&self.claim.task.id).await else {
+                continue;
+            };
+            let mut attempts = task.attempts.iter();
+            let Some(attempt) = attempts.find(|one| one.id == lease.attempt) else {
+                return;
+            };
+            let body = StateChanged {
+                state: State::Queued,
+                reason: FAILED.to_owned(),
+            };
+            let (bodies, at) = (vec![body.into()], self.service.outside.now());
+            let store = &self.service.store;
+            let appended = store.append(lease, attempt.records, bodies, &change, at);
+            match appended.await {
+                Ok(_) => {
+                    self.service.hints.tell(&lease.attempt);
+                    return;
+                }
+                Err(AppendError::Fenced) => return,
+                Err(AppendError::Conflict { .. } | AppendError::Store(_)) => {}
+            }
         }
     }
 
