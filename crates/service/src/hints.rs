@@ -9,24 +9,42 @@ const KEPT: usize = 4096;
 
 /// Passes hints on within this process. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Hints(broadcast::Sender<AttemptId>);
+pub struct Hints {
+    changes: broadcast::Sender<AttemptId>,
+    calls: broadcast::Sender<AttemptId>,
+}
 
 impl Default for Hints {
     fn default() -> Self {
-        Self(broadcast::channel(KEPT).0)
+        Self {
+            changes: broadcast::channel(KEPT).0,
+            calls: broadcast::channel(KEPT).0,
+        }
     }
 }
 
 impl Hints {
-    /// Tells everybody that an attempt's log, state or inbox has changed.
+    /// Tells watchers that an attempt's log, state or place in lists has changed.
     pub fn tell(&self, attempt: &AttemptId) {
         // Nobody may be listening.
-        let _ = self.0.send(attempt.clone());
+        let _ = self.changes.send(attempt.clone());
     }
 
-    /// Hears all hints from now on.
+    /// Tells workers, too, that there is something to do for an attempt: it waits in the queue, or a
+    /// message in its inbox. Apart from the others, since each makes a worker look into the store.
+    pub fn call(&self, attempt: &AttemptId) {
+        self.tell(attempt);
+        let _ = self.calls.send(attempt.clone());
+    }
+
+    /// Hears of all changes from now on.
     pub fn listen(&self) -> Listener {
-        Listener(self.0.subscribe())
+        Listener(self.changes.subscribe())
+    }
+
+    /// Hears of everything there is to do from now on.
+    pub(crate) fn listen_for_work(&self) -> Listener {
+        Listener(self.calls.subscribe())
     }
 }
 
@@ -34,7 +52,7 @@ impl Hints {
 pub struct Listener(broadcast::Receiver<AttemptId>);
 
 impl Listener {
-    /// The next attempt that changed; none when some were missed, so that any may have changed.
+    /// The next attempt; none when some were missed, so that it may be any.
     pub async fn next(&mut self) -> Option<AttemptId> {
         match self.0.recv().await {
             Ok(attempt) => Some(attempt),

@@ -146,7 +146,11 @@ impl AttemptLog {
             Err(AppendError::Store(error)) => return Err(LogError::Store(Box::new(error))),
         };
         *self.lock() = after;
-        self.hints.tell(&self.lease.attempt);
+        match change.release {
+            Release::No => self.hints.tell(&self.lease.attempt),
+            // Where a message came meanwhile, it is queued again.
+            Release::Done | Release::Stuck => self.hints.call(&self.lease.attempt),
+        }
         Ok(records)
     }
 

@@ -154,7 +154,7 @@ impl Service {
             match self.store.submit(&id, &new, self.outside.now()).await {
                 Ok(submitted) => {
                     for attempt in &submitted.attempts {
-                        self.hints.tell(attempt);
+                        self.hints.call(attempt);
                     }
                     let task = self.by_id(&submitted.task).await?;
                     return Ok((task, submitted.is_known));
@@ -254,7 +254,7 @@ impl Service {
             return Err(not_found("task", id.as_str()));
         }
         self.tell_of(&task);
-        // What can't be removed now is an orphan from here on; a sweep takes it.
+        // What can't be removed now is an orphan from here on; [`Service::sweep`] takes it.
         for attempt in &task.attempts {
             self.places.remove(&attempt.id).await?;
         }
@@ -268,6 +268,25 @@ impl Service {
         }
     }
 
+    /// Removes from this machine what is left of attempts whose tasks are gone. Run at the start.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub async fn sweep(&self) -> Result<(), ServiceError> {
+        for attempt in self.places.present().await? {
+            let task = attempt.parts().map(|(task, _)| task);
+            let is_known = match task {
+                Some(task) => self.store.task(&task).await?.is_some(),
+                None => true,
+            };
+            if !is_known {
+                tracing::info!(%attempt, "removing what a removed task had left");
+                self.places.remove(&attempt).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes one more attempt of a task.
     ///
     /// # Errors
@@ -275,7 +294,7 @@ impl Service {
     pub async fn retry(&self, id: &TaskId) -> Result<AttemptId, ServiceError> {
         let made = self.store.add_attempt(id, self.outside.now()).await?;
         let attempt = made.ok_or_else(|| not_found("task", id.as_str()))?;
-        self.hints.tell(&attempt);
+        self.hints.call(&attempt);
         Ok(attempt)
     }
 
@@ -301,7 +320,7 @@ impl Service {
         }
         let sent = self.store.send(to, message, self.outside.now()).await?;
         let number = sent.ok_or_else(|| not_found("attempt", to.as_str()))?;
-        self.hints.tell(to);
+        self.hints.call(to);
         Ok(number)
     }
 

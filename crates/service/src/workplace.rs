@@ -47,6 +47,12 @@ pub trait Workplaces: Send + Sync {
         limit: u64,
     ) -> Result<Difference, WorkplaceError>;
 
+    /// The attempts that have something on this machine.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    async fn present(&self) -> Result<Vec<AttemptId>, WorkplaceError>;
+
     /// Removes everything of an attempt from this machine. Nothing is there afterwards, also if
     /// nothing was there before.
     ///

@@ -364,3 +364,22 @@ fn the_token_of_a_killed_service_lets_nobody_in() {
     );
     service.get("/tasks");
 }
+
+#[test]
+fn what_a_removed_task_had_left_is_removed_at_the_next_start() {
+    let bench = Bench::new();
+    let id = bench.submit(&Script::new().answer("done"), &json!({}));
+    bench.service.wait(&id);
+    let attempts = bench.home.recto().join("service/attempts");
+    let orphan = attempts.join("aaaaaaaaaaaa.1");
+    std::fs::create_dir_all(orphan.join("tree/deep")).unwrap();
+    std::fs::write(orphan.join("tree/deep/file"), "").unwrap();
+    std::fs::create_dir(attempts.join("not an attempt")).unwrap();
+    let Bench { home, service, .. } = bench;
+    service.stop();
+    let service = Service::start(&home, &[]);
+    assert!(!orphan.exists());
+    assert!(attempts.join("not an attempt").exists());
+    assert!(attempts.join(format!("{id}.1")).exists());
+    service.get(&format!("/tasks/{id}"));
+}

@@ -91,6 +91,10 @@ impl Server {
         if lock.is_some() {
             // Whoever worked here before is dead: the lock was free.
             reaper.take_over().await.map_err(Failure::unavailable)?;
+            // Only disk space is lost where this fails.
+            if let Err(error) = service.sweep().await {
+                tracing::warn!(%error, "cannot remove what removed tasks have left");
+            }
         }
         let mut server = Self {
             url: None,

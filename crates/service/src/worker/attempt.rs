@@ -1,8 +1,10 @@
 //! One attempt's run: from a claim until it is given back.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use recto_agent::Session;
 use recto_protocol::Item;
 use recto_protocol::Record;
@@ -27,6 +29,8 @@ const PAGE: u32 = 1024;
 /// Why an attempt is queued again.
 const STOPS: &str = "the worker stops";
 const FAILED: &str = "the task store failed";
+/// Why an attempt failed that nobody has foreseen.
+const DEFECT: &str = "the worker stopped unexpectedly; this is a defect of the program";
 /// How long to wait for a store that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -60,24 +64,33 @@ enum Ended {
 }
 
 impl Run {
+    /// Runs the attempt until there is nothing to do for it. A panic on the way fails the attempt
+    /// and nothing else.
+    pub(super) async fn run_or_fail(self) {
+        // What the run held is dropped with it; its log is read again.
+        if AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+            self.give_back(State::Failed, DEFECT, Release::Stuck).await;
+        }
+    }
+
     /// Runs the attempt until there is nothing to do for it.
-    pub(super) async fn run(self) {
+    async fn run(&self) {
         let Err(lost) = self.work().await else { return };
         let cause = std::error::Error::source(&lost).map(ToString::to_string);
         let cause = cause.unwrap_or_default();
         tracing::warn!(error = %lost, cause, attempt = %self.claim.lease.attempt, "attempt lost");
         if !matches!(lost, Lost::Log(LogError::Fenced)) {
-            self.give_back().await;
+            self.give_back(State::Queued, FAILED, Release::Done).await;
         }
     }
 
     /// Gives the attempt back once the store answers again: this worker lives on, so nobody would
     /// take it away.
-    async fn give_back(&self) {
+    async fn give_back(&self, state: State, reason: &str, release: Release) {
         let lease = &self.claim.lease;
         let change = Change {
-            state: Some((State::Queued, FAILED.to_owned())),
-            release: Release::Done,
+            state: Some((state, reason.to_owned())),
+            release,
             ..Change::default()
         };
         loop {
@@ -91,15 +104,15 @@ impl Run {
                 return;
             };
             let body = StateChanged {
-                state: State::Queued,
-                reason: FAILED.to_owned(),
+                state,
+                reason: reason.to_owned(),
             };
             let (bodies, at) = (vec![body.into()], self.service.outside.now());
             let store = &self.service.store;
             let appended = store.append(lease, attempt.records, bodies, &change, at);
             match appended.await {
                 Ok(_) => {
-                    self.service.hints.tell(&lease.attempt);
+                    self.service.hints.call(&lease.attempt);
                     return;
                 }
                 Err(AppendError::Fenced) => return,

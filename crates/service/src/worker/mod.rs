@@ -119,7 +119,7 @@ struct Rounds {
 impl Rounds {
     async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), WorkerError> {
         let pace = self.worker.pace;
-        let mut hints = self.worker.service.hints.listen();
+        let mut hints = self.worker.service.hints.listen_for_work();
         let mut beats = tokio::time::interval(pace.beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut polls = tokio::time::interval(pace.poll);
@@ -216,7 +216,7 @@ impl Rounds {
         self.running.spawn(async move {
             let id = run.claim.lease.attempt.clone();
             // Dropping the run drops its cell, which kills everything in it.
-            abandoned.run_until_cancelled(run.run()).await;
+            abandoned.run_until_cancelled(run.run_or_fail()).await;
             id
         });
         tracing::info!(%attempt, "taken");

@@ -69,7 +69,7 @@ impl Reaper {
             let queued = self.service.store.expire(&worker, beat, REASON, at).await?;
             for attempt in queued {
                 tracing::warn!(%attempt, %worker, "given back to the queue");
-                self.service.hints.tell(&attempt);
+                self.service.hints.call(&attempt);
             }
         }
         Ok(())

@@ -120,6 +120,16 @@ impl Workplaces for Places {
         })
     }
 
+    async fn present(&self) -> Result<Vec<AttemptId>, WorkplaceError> {
+        let entries = std::fs::read_dir(self.data.join("attempts"))
+            .map_err(|error| failed("list the attempts' files", &error))?;
+        let ids = entries.flatten().filter_map(|entry| {
+            let id = AttemptId(entry.file_name().into_string().ok()?);
+            id.parts().map(|_| id)
+        });
+        Ok(ids.collect())
+    }
+
     async fn remove(&self, attempt: &AttemptId) -> Result<(), WorkplaceError> {
         let directory = self.directory(attempt)?;
         let removed = tokio::task::spawn_blocking(move || remove(&directory)).await;
