@@ -117,6 +117,8 @@ fn what_is_no_rule_says_why() {
         ("a.example/%2f", "is no path"),
         ("a.example/%61", "is no path"),
         ("a.example private x", "means nothing here"),
+        // Would be shown as a rule for the host `get` with a word.
+        ("GET priVate", "means nothing here"),
         ("a.example inject=", "no name of a credential"),
         ("a.example inject=a/b", "no name of a credential"),
         ("preset:nothing", "there is no preset \"nothing\"; there are rust, python"),

@@ -138,7 +138,7 @@ fn a_package_with_an_owner_stays_with_its_owner() {
         "recto-runtime",
         "reqwest",
         Some(
-            "recto-runtime (layer 4) depends on reqwest: one crate speaks to models (recto-model)",
+            "recto-runtime (layer 4) depends on reqwest: one crate speaks to models, and the command line to its server (recto-model, recto)",
         ),
     );
     check(

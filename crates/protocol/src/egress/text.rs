@@ -87,6 +87,10 @@ impl FromStr for Rule {
         if rule.kind == Kind::Tcp && !(plain && one) {
             return Err(RuleError::Tcp);
         }
+        // Shown again, a host of this name behind methods would read as the word.
+        if !rule.methods.is_empty() && rule.to_string().split(' ').nth(1).is_some_and(is_option) {
+            return Err(RuleError::Word(target.to_owned()));
+        }
         Ok(rule)
     }
 }
