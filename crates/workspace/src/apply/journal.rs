@@ -144,6 +144,16 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what a process that was killed had begun to write as the journal. Only whoever patches
+/// writes it, so nobody else is at it while the caller holds that lock.
+pub(super) fn remove_draft(path: &Path) {
+    let draft = path.with_extension("new");
+    if draft.exists() {
+        // Written over by the next journal where it can't be removed.
+        let _ = fs::remove_file(draft);
+    }
+}
+
 /// Returns where the journal for a root lies; the directory is made if need be.
 pub(super) fn path_for(root: &Path, journal_dir: &Path) -> io::Result<PathBuf> {
     if !journal_dir.is_dir() {
@@ -222,6 +232,24 @@ mod tests {
         let json = r#"{"version":1,"root":"/t","identity":[1,2],"state":"staging","directories":["d"],"actions":[{"replace":{"staged":"d/.recto-patch-1-0","target":"d/f"}},{"remove":{"target":"g"}}]}"#;
         assert_eq!(serde_json::to_string(&journal).unwrap(), json);
         assert_eq!(serde_json::from_str::<Journal>(json).unwrap(), journal);
+    }
+
+    #[test]
+    fn a_draft_that_a_kill_left_goes_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("tree");
+        let journals = dir.path().join("journals");
+        fs::create_dir(&root).unwrap();
+        let path = path_for(&root.canonicalize().unwrap(), &journals).unwrap();
+        let draft = path.with_extension("new");
+        for has_journal in [false, true] {
+            fs::write(&draft, "{").unwrap();
+            if has_journal {
+                fs::write(&path, "{").unwrap();
+            }
+            crate::apply::recover(&root, &journals).unwrap();
+            assert!(!draft.exists(), "{has_journal}");
+        }
     }
 
     #[test]

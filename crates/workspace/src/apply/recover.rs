@@ -40,6 +40,8 @@ pub fn recover(root: &Path, journal_dir: &Path) -> Result<Recovered, ApplyIoErro
 
 /// Recovers while the caller holds the lock for patching.
 pub(super) fn recover_locked(tree: &WorkTree, path: &Path) -> Result<Recovered, ApplyIoError> {
+    // Whoever began to write it is dead: this process holds the lock.
+    journal::remove_draft(path);
     if !path.exists() {
         return Ok(Recovered::Nothing);
     }
